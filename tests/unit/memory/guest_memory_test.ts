@@ -1,0 +1,105 @@
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { DenovisorError } from "../../../src/base/errors.ts";
+import { gpa } from "../../../src/base/u64.ts";
+import { GuestMemory, LOW_RAM_END } from "../../../src/memory/guest_memory.ts";
+
+const MIB = 2 ** 20;
+const GIB = 2 ** 30;
+
+function boundsError(fn: () => unknown): DenovisorError {
+  const error = assertThrows(fn, DenovisorError);
+  assertEquals(error.code, "memory-bounds");
+  return error;
+}
+
+Deno.test("guest memory reads what it wrote, in every width, little-endian", () => {
+  const memory = GuestMemory.allocate(MIB);
+  memory.writeU64(gpa(8), 0x1122_3344_5566_7788n);
+  assertEquals(memory.readU64(gpa(8)), 0x1122_3344_5566_7788n);
+  assertEquals(memory.readU32(gpa(8)), 0x5566_7788);
+  assertEquals(memory.readU16(gpa(8)), 0x7788);
+  assertEquals(memory.readU8(gpa(8)), 0x88);
+  memory.writeU32(gpa(8), 0xffff_fffe);
+  memory.writeU16(gpa(12), 0xabcd);
+  memory.writeU8(gpa(14), 0x7f);
+  assertEquals(memory.readU64(gpa(8)), 0x117f_abcd_ffff_fffen);
+  memory.writeU64(gpa(16), 2 ** 52 - 1);
+  assertEquals(memory.readU53(gpa(16)), 2 ** 52 - 1);
+});
+
+Deno.test("guest memory throws outside RAM, at its last byte plus one and not before", () => {
+  const memory = GuestMemory.allocate(MIB);
+  memory.writeU8(gpa(MIB - 1), 1);
+  memory.writeU64(gpa(MIB - 8), 1);
+  for (const size of [1, 2, 4, 8] as const) {
+    const at = gpa(MIB - size + 1);
+    const read = { 1: "readU8", 2: "readU16", 4: "readU32", 8: "readU64" } as const;
+    boundsError(() => memory[read[size]](at));
+  }
+  boundsError(() => memory.writeU8(gpa(MIB), 1));
+  boundsError(() => memory.read(gpa(MIB - 4), new Uint8Array(5)));
+  boundsError(() => memory.write(gpa(MIB - 4), new Uint8Array(5)));
+  boundsError(() => memory.fill(gpa(MIB - 4), 5, 0));
+  boundsError(() => memory.view(gpa(0), MIB + 1));
+  const error = boundsError(() => memory.readU32(gpa(0x80_fee0_1000)));
+  assertEquals(error.details, { address: 0x80_fee0_1000, length: 4 });
+});
+
+Deno.test("guest memory of more than 3 GiB goes on at 4 GiB, above the hole", () => {
+  const memory = GuestMemory.allocate(LOW_RAM_END + 2 * MIB);
+  assertEquals(memory.ramBytes, LOW_RAM_END + 2 * MIB);
+  memory.writeU32(gpa(LOW_RAM_END - 4), 1);
+  boundsError(() => memory.writeU32(gpa(LOW_RAM_END - 2), 1));
+  boundsError(() => memory.readU32(gpa(LOW_RAM_END)));
+  boundsError(() => memory.readU32(gpa(4 * GIB - 4)));
+  memory.writeU32(gpa(4 * GIB), 0xdead_beef);
+  memory.writeU32(gpa(4 * GIB + 2 * MIB - 4), 7);
+  boundsError(() => memory.readU32(gpa(4 * GIB + 2 * MIB)));
+  assertEquals(memory.readU32(gpa(0)), 0, "no alias at the low address");
+  assertEquals(memory.readU32(gpa(4 * GIB)), 0xdead_beef);
+});
+
+Deno.test("guest memory larger than 4 GiB is one 64-bit memory", () => {
+  const memory = GuestMemory.allocate(6 * GIB);
+  const last = gpa(7 * GIB - 8);
+  memory.writeU64(last, 0x0123_4567_89ab_cdefn);
+  assertEquals(memory.readU64(last), 0x0123_4567_89ab_cdefn);
+});
+
+Deno.test("firmware ends at 4 GiB and is marked read-only", () => {
+  const memory = GuestMemory.allocate(MIB, 256 * 1024);
+  const rom = memory.regions.find((region) => region.readOnly)!;
+  assertEquals(rom.gpa + rom.sizeBytes, 4 * GIB);
+  memory.writeU8(gpa(4 * GIB - 16), 0xea);
+  assertEquals(memory.readU8(gpa(4 * GIB - 16)), 0xea);
+  assertEquals(memory.ramBytes, MIB);
+});
+
+Deno.test("find() gives the lowest match between its bounds, and none across a hole", () => {
+  const memory = GuestMemory.allocate(MIB, 64 * 1024);
+  const needle = new TextEncoder().encode("RSD PTR ");
+  assertEquals(memory.find(needle), undefined);
+  memory.write(gpa(0xe_0010), needle);
+  memory.write(gpa(0xf_0000), needle);
+  memory.write(gpa(MIB - 7), needle.subarray(0, 7));
+  assertEquals<number | undefined>(memory.find(needle), 0xe_0010);
+  assertEquals<number | undefined>(memory.find(needle, gpa(0xe_0011)), 0xf_0000);
+  assertEquals(memory.find(needle, gpa(0), 0xe_0017), undefined);
+  assertEquals<number | undefined>(memory.find(needle, gpa(0), 0xe_0018), 0xe_0010);
+  assertEquals(memory.find(needle, gpa(0xf_0001)), undefined);
+});
+
+Deno.test("another worker's attachment sees the same bytes", () => {
+  const memory = GuestMemory.allocate(MIB);
+  const other = GuestMemory.attach({ ...memory.handle, regions: structuredClone(memory.regions) });
+  other.writeU32(gpa(0x1000), 42);
+  assertEquals(memory.readU32(gpa(0x1000)), 42);
+});
+
+Deno.test("allocate() refuses sizes it cannot give, naming them", () => {
+  for (const bytes of [0, 100, -4096, 4097, 2 ** 40, NaN]) {
+    const error = assertThrows(() => GuestMemory.allocate(bytes), DenovisorError);
+    assertEquals(error.code, "memory-size");
+    assert(error.message.includes(String(bytes)), error.message);
+  }
+});
