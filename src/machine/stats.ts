@@ -1,0 +1,78 @@
+/**
+ * What a machine counts while it runs. The counters lie in shared memory, one 64-bit float each, so
+ * that the thread that owns the Vm reads them while the guest runs.
+ */
+
+/** Indices of the counters; the first ones are the exit codes of the engine seam, in their order. */
+export const Counter = {
+  PORT_IN: 0,
+  PORT_OUT: 1,
+  MMIO_READ: 2,
+  MMIO_WRITE: 3,
+  HALT: 4,
+  SHUTDOWN: 5,
+  BUDGET: 6,
+  KICKED: 7,
+  SYSTEM_EVENT: 8,
+  FAILED: 9,
+  /** Accesses to ports that no device has. */
+  UNCLAIMED_PORT: 10,
+  /** Accesses to guest physical addresses that neither RAM nor a device has. */
+  UNCLAIMED_MMIO: 11,
+  /** Milliseconds since the Unix epoch when the machine was ready to run; 0 before. */
+  READY_EPOCH_MS: 12,
+  /** Milliseconds since the Unix epoch just before the first guest instruction; 0 before. */
+  STARTED_EPOCH_MS: 13,
+  /** Milliseconds since the Unix epoch when the run ended; 0 before. */
+  ENDED_EPOCH_MS: 14,
+} as const;
+
+/** Bytes of the counters. */
+export const COUNTER_BYTES = 16 * 8;
+
+/** Exits of the engine by kind, each a count. */
+export interface ExitCounts {
+  readonly portIn: number;
+  readonly portOut: number;
+  readonly mmioRead: number;
+  readonly mmioWrite: number;
+  readonly halt: number;
+  readonly kicked: number;
+  /** Shutdown, system event or failure: the exit that ended the run. */
+  readonly ending: number;
+}
+
+/** A machine's counters at one moment. */
+export interface MachineStats {
+  readonly exits: ExitCounts;
+  readonly unclaimedPorts: number;
+  readonly unclaimedMmio: number;
+  /** Seconds of host time since the first guest instruction; 0 before it. */
+  readonly wallSeconds: number;
+}
+
+/** Reads the counters of a machine, on any thread. */
+export function readCounters(counters: Float64Array): MachineStats {
+  const started = counters[Counter.STARTED_EPOCH_MS];
+  const ended = counters[Counter.ENDED_EPOCH_MS] || epochMs();
+  return {
+    exits: {
+      portIn: counters[Counter.PORT_IN],
+      portOut: counters[Counter.PORT_OUT],
+      mmioRead: counters[Counter.MMIO_READ],
+      mmioWrite: counters[Counter.MMIO_WRITE],
+      halt: counters[Counter.HALT],
+      kicked: counters[Counter.KICKED] + counters[Counter.BUDGET],
+      ending: counters[Counter.SHUTDOWN] + counters[Counter.SYSTEM_EVENT] +
+        counters[Counter.FAILED],
+    },
+    unclaimedPorts: counters[Counter.UNCLAIMED_PORT],
+    unclaimedMmio: counters[Counter.UNCLAIMED_MMIO],
+    wallSeconds: started === 0 ? 0 : (ended - started) / 1000,
+  };
+}
+
+/** Milliseconds since the Unix epoch with the resolution of `performance.now`; the same on every thread. */
+export function epochMs(): number {
+  return performance.timeOrigin + performance.now();
+}
