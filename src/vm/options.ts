@@ -52,7 +52,7 @@ export const MAX_CPUS = 64;
 /** The least RAM: the first megabyte holds the loaders' tables and firmware shadow. */
 export const MIN_MEMORY_BYTES = 2 * 1024 ** 2;
 /** The longest timer of the JavaScript host, in milliseconds (HTML standard, 32-bit signed). */
-const MAX_TIMEOUT_MS = 2 ** 31 - 1;
+export const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 
 const NAMES = [
   "kernel",
