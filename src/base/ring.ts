@@ -109,19 +109,17 @@ export class RingWriter extends RingEnd {
     return true;
   }
 
-  /** Writes all of `bytes`, waiting for space without blocking; false when the ring closed before the end. */
-  async write(bytes: Uint8Array): Promise<boolean> {
-    let done = this.writeSome(bytes);
-    while (done < bytes.length && !this.closed) {
+  /** Resolves when there is space (true) or when the ring is closed (false). */
+  async writable(): Promise<boolean> {
+    while (this.used() === this.capacity && !this.closed) {
       Atomics.store(this.words, Word.WRITER_WAITS, 1);
       const bell = Atomics.load(this.words, Word.WRITER_BELL);
       if (this.used() === this.capacity && !this.closed) {
         await Atomics.waitAsync(this.words, Word.WRITER_BELL, bell).value;
       }
       Atomics.store(this.words, Word.WRITER_WAITS, 0);
-      done += this.writeSome(bytes.subarray(done));
     }
-    return done === bytes.length;
+    return !this.closed;
   }
 
   #waitForSpace(): void {

@@ -55,19 +55,20 @@ Deno.test("closing wakes a consumer that waits for bytes", async () => {
   assertEquals(await waiting, false);
 });
 
-Deno.test("closing wakes a producer that waits for space, which learns that bytes are missing", async () => {
+Deno.test("closing wakes a producer that waits for space", async () => {
   using _alive = keepAlive();
   const { writer, reader } = pair(16);
-  const writing = writer.write(sequence(0, 17));
+  writer.writeSome(sequence(0, 16));
+  const waiting = writer.writable();
   reader.close();
-  assertEquals(await writing, false);
+  assertEquals(await waiting, false);
 });
 
 Deno.test("a waiting producer goes on once half of the ring is free", async () => {
   using _alive = keepAlive();
   const { writer, reader } = pair(16);
   const all = sequence(0, 40);
-  const writing = writer.write(all);
+  const writing = writeAll(writer, all);
   const got: number[] = [];
   while (got.length < all.length) {
     assert(await reader.readable());
@@ -88,7 +89,7 @@ Deno.test("a million random bytes cross two rings and a thread unchanged", async
   const sending = (async () => {
     for (let at = 0; at < message.length;) {
       const length = 1 + random.below(3000);
-      assert(await writer.write(message.subarray(at, at + length)));
+      assert(await writeAll(writer, message.subarray(at, at + length)));
       at += length;
     }
     writer.close();
@@ -110,7 +111,7 @@ Deno.test("a thread that blocks on a full ring goes on when the consumer closes 
   const worker = copier(there, back);
   const writer = new RingWriter(there);
   const reader = new RingReader(back);
-  await writer.write(sequence(0, 100));
+  await writeAll(writer, sequence(0, 100));
   while (reader.available < 16) await reader.readable().then(() => pause());
   reader.close();
   assertEquals(await worker, 16);
@@ -119,6 +120,14 @@ Deno.test("a thread that blocks on a full ring goes on when the consumer closes 
 function pair(capacity: number): { writer: RingWriter; reader: RingReader } {
   const memory = createRing(capacity);
   return { writer: new RingWriter(memory), reader: new RingReader(memory) };
+}
+
+async function writeAll(writer: RingWriter, bytes: Uint8Array): Promise<boolean> {
+  for (let done = 0; done < bytes.length;) {
+    if (!await writer.writable()) return false;
+    done += writer.writeSome(bytes.subarray(done));
+  }
+  return true;
 }
 
 function sequence(from: number, length: number): Uint8Array {
