@@ -7,7 +7,17 @@ import { CpuState, Event, MpState, Reg, Seg, State } from "./state.ts";
 /** CR0 bits (SDM 3A §2.5). */
 export const Cr0 = { PE: 1 << 0, MP: 1 << 1, ET: 1 << 4, NE: 1 << 5, WP: 1 << 16, PG: 0x8000_0000 };
 /** CR4 bits (SDM 3A §2.5). */
-export const Cr4 = { PSE: 1 << 4, PAE: 1 << 5, OSFXSR: 1 << 9, OSXMMEXCPT: 1 << 10 };
+export const Cr4 = {
+  PSE: 1 << 4,
+  PAE: 1 << 5,
+  PGE: 1 << 7,
+  OSFXSR: 1 << 9,
+  OSXMMEXCPT: 1 << 10,
+  LA57: 1 << 12,
+  SMEP: 1 << 20,
+  SMAP: 1 << 21,
+  PKE: 1 << 22,
+};
 /** IA32_EFER bits (SDM 4 §2.1). */
 export const Efer = { SCE: 1 << 0, LME: 1 << 8, LMA: 1 << 10, NXE: 1 << 11 };
 
