@@ -100,6 +100,16 @@ export class GuestMemory {
     return this.#find(address, length) >= 0;
   }
 
+  /** True when all of [address, address + length) is RAM: a device may store there. */
+  containsRam(address: number, length: number): boolean {
+    for (let i = 0; i < this.regions.length; i++) {
+      const region = this.regions[i];
+      const within = address - region.gpa;
+      if (within >= 0 && length <= region.sizeBytes - within) return !region.readOnly;
+    }
+    return false;
+  }
+
   readU8(address: Gpa): number {
     return this.#view.getUint8(this.#at(address, 1));
   }
