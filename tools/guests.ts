@@ -1,5 +1,5 @@
 /**
- * Builds our own guests from tests/guests/ with
+ * Builds our own guests from tests/guests/, and the option ROM of src/platform/linuxboot/, with
  * `as` and `ld` (binutils). Only what has changed is built.
  *
  * `deno run -A tools/guests.ts` builds all of them into tests/guests/build/;
@@ -11,6 +11,7 @@ const ROOT = new URL("../", import.meta.url);
 const GUESTS = new URL("tests/guests/", ROOT);
 const INCLUDE = new URL("include/", GUESTS);
 const BUILD = new URL("build/", GUESTS);
+const LINUXBOOT = new URL("src/platform/linuxboot/", ROOT);
 
 /** How one image is made: linker scripts stand in tests/guests/, one for each way of loading. */
 interface Recipe {
@@ -22,14 +23,20 @@ interface Recipe {
   readonly define?: Readonly<Record<string, number>>;
   /** The folder of the source and its linker script: tests/guests/ by default. */
   readonly folder?: URL;
-  /** An option ROM: the bytes must add up to 0. */
-  readonly checksum?: boolean;
+  /** Has the checksums of an option ROM, which `as` cannot compute. */
+  readonly optionRom?: boolean;
 }
 
 /** Every image by its name; each source says at its head how it is loaded and how it ends. */
 const RECIPES = {
   demo: { link: "multiboot" },
   hello: { link: "multiboot" },
+  echo: { link: "multiboot" },
+  power: { link: "multiboot" },
+  halt: { link: "multiboot" },
+  endless_loop: { link: "multiboot" },
+  triple_fault: { link: "multiboot" },
+  linuxboot: { link: "rom", folder: LINUXBOOT, optionRom: true },
 } as const satisfies Record<string, Recipe>;
 
 /** The name of one of our guests. */
@@ -45,6 +52,12 @@ const EMBEDDED: readonly { name: GuestName; module: URL; constant: string; what:
     module: new URL("src/boot/builtin_guest.gen.ts", ROOT),
     constant: "BUILTIN_GUEST_BASE64",
     what: "The built-in guest, a Multiboot 1 image",
+  },
+  {
+    name: "linuxboot",
+    module: new URL("linuxboot_rom.gen.ts", LINUXBOOT),
+    constant: "LINUXBOOT_ROM_BASE64",
+    what: "The option ROM that boots Linux from fw_cfg",
   },
 ];
 
@@ -102,7 +115,7 @@ async function assemble(name: GuestName, recipe: Recipe, image: URL): Promise<vo
       ...[...defines, "-o", object, source],
     ]);
     await tool(name, "ld", ["-z", "noexecstack", "-T", script, "-o", linked, object]);
-    if (recipe.checksum) await fixChecksum(linked);
+    if (recipe.optionRom) await sealOptionRom(linked);
     await Deno.rename(linked, image);
   } finally {
     await Deno.remove(work, { recursive: true });
@@ -121,11 +134,16 @@ async function tool(name: GuestName, program: string, args: readonly string[]): 
   }
 }
 
-/** Sets the last byte so that all add up to 0 modulo 256, as option ROMs must. */
-async function fixChecksum(path: string): Promise<void> {
+/** Makes the Plug and Play header, and then the whole ROM, add up to 0 modulo 256. */
+async function sealOptionRom(path: string): Promise<void> {
   const bytes = await Deno.readFile(path);
-  bytes[bytes.length - 1] = 0;
-  bytes[bytes.length - 1] = -bytes.reduce((sum, byte) => sum + byte, 0);
+  const header = new DataView(bytes.buffer).getUint16(0x1a, true);
+  const seal = (from: number, to: number, at: number) => {
+    bytes[at] = 0;
+    bytes[at] = -bytes.subarray(from, to).reduce((sum, byte) => sum + byte, 0);
+  };
+  seal(header, header + 32, header + 9);
+  seal(0, bytes.length, bytes.length - 1);
   await Deno.writeFile(path, bytes);
 }
 
