@@ -1,6 +1,6 @@
 /**
  * The PC: every device and platform register on its bus. The machine routes accesses to `ports` and
- * `mmio`, calls `poll` whenever time has passed or input may have come, and nothing else.
+ * `mmio`, and calls `poll` when input may have come or a deadline has passed.
  */
 
 import { MmioBus, PortBus } from "../devices/bus.ts";
@@ -10,22 +10,28 @@ import { Debugcon } from "../devices/debugcon.ts";
 import type { Clock, IrqLine, PowerSink } from "../devices/device.ts";
 import { Uart, UART_PORTS } from "../devices/uart.ts";
 import type { GuestMemory } from "../memory/guest_memory.ts";
-import { Gsi, Port } from "./layout.ts";
+import { placeAcpi } from "./acpi/place.ts";
+import { buildAcpi } from "./acpi/tables.ts";
+import { Cmos } from "./cmos.ts";
+import { FW_CFG_DMA_PORTS, FW_CFG_PORTS, FwCfg } from "./fw_cfg.ts";
+import { type FirmwareItems, type MemoryRange, platformItems } from "./fw_cfg_platform.ts";
+import { I8042 } from "./i8042.ts";
+import { Address, Gsi, Port } from "./layout.ts";
+import { createHostBridge } from "./pci/host_bridge.ts";
+import { PCI_PORTS, PciBus } from "./pci/pci_bus.ts";
+import { PM_PORTS, PowerManagement } from "./pm.ts";
 import { PostPort } from "./post_port.ts";
-
-/** One line of the guest's memory map: `length` bytes from gpa `base` on, with its e820 type. */
-export interface MemoryRange {
-  readonly base: number;
-  readonly length: number;
-  /** 1 RAM, 2 reserved, 3 ACPI reclaimable, 4 ACPI NVS (ACPI 6.4 §15, table 15.5). */
-  readonly type: number;
-}
+import { SystemControlA } from "./system_control.ts";
 
 /** What the machine gives its PC. */
 export interface PcOptions {
   /** vCPUs, 1 to 255. */
   readonly cpus: number;
   readonly memory: GuestMemory;
+  /**
+   * RAM and reserved ranges for firmware, which carves its own out of them (fw_cfg's etc/e820):
+   * KVM's own pages are among the reserved ones, the BIOS area is not.
+   */
   readonly memoryMap: readonly MemoryRange[];
   readonly clock: Clock;
   /** Both ends of COM1. */
@@ -39,46 +45,85 @@ export interface PcOptions {
   readonly debugOutput?: ByteSink;
   /** Takes SeaBIOS' log on port 0x402; without it there is no such device. */
   readonly firmwareLog?: ByteSink;
+  /** What firmware finds besides the description of the machine. */
+  readonly firmware?: FirmwareItems;
 }
 
 /** The assembled PC. */
 export interface Pc {
   readonly ports: PortBus;
   readonly mmio: MmioBus;
+  readonly pci: PciBus;
   readonly uart: Uart;
-  /** Takes waiting input and raises what timers have come due. */
+  readonly pm: PowerManagement;
+  readonly post: PostPort;
+  /** ACPI tables for `Address.ACPI_TABLES`, the RSDP first: for guests that start without firmware. */
+  readonly acpiTables: Uint8Array;
+  /** Takes waiting input and raises the interrupts that have come due. */
   poll(): void;
-  /** When `poll` is due next, on `Clock.nowNs`; Infinity when only input can bring anything. */
+  /**
+   * When `poll` is due next, on `Clock.nowNs`; Infinity when only input can bring anything. Cheap,
+   * and the same until something changes: it may be asked after every exit.
+   */
   nextDeadlineNs(): number;
 }
 
-/** Builds the PC. */
+/**
+ * Builds the PC. Ports that an engine with interrupt controllers and timer of its own answers (the
+ * 8259s, the 8254 and port 0x61) are not on the bus.
+ */
 export function buildPc(options: PcOptions): Pc {
-  const ports = new PortBus();
-  const mmio = new MmioBus();
-  const uart = new Uart({
-    name: "COM1",
-    base: Port.COM1,
-    irq: options.irq(Gsi.COM1),
-    input: options.console.input,
-    output: options.console.output,
+  const { cpus, memory, clock, irq, power } = options;
+  const acpi = buildAcpi({ cpus });
+  const items = platformItems({
+    cpus,
+    ramBytes: memory.ramBytes,
+    memoryMap: options.memoryMap,
+    acpi,
+    ...(options.firmware === undefined ? {} : { firmware: options.firmware }),
   });
+  const { input, output } = options.console;
+  const uart = new Uart({ name: "COM1", base: Port.COM1, irq: irq(Gsi.COM1), input, output });
+  const cmos = new Cmos({ clock, irq: irq(Gsi.RTC), memory, cpus });
+  const pm = new PowerManagement({ clock, sci: irq(Gsi.SCI), power });
+  const pci = new PciBus(power);
+  const post = new PostPort();
+  const fwCfg = new FwCfg(items, memory);
+  const i8042 = new I8042({ keyboardIrq: irq(Gsi.KEYBOARD), auxIrq: irq(Gsi.MOUSE), power });
+  pci.attach(0, 0, createHostBridge());
+
+  const ports = new PortBus();
   ports.claim(Port.COM1, UART_PORTS, uart);
-  ports.claim(Port.POST, 1, new PostPort());
-  if (options.debugExit) {
-    ports.claim(Port.DEBUG_EXIT, DEBUG_EXIT_PORTS, new DebugExit(options.power));
-  }
+  ports.claim(Port.I8042_DATA, 1, i8042);
+  ports.claim(Port.I8042_COMMAND, 1, i8042);
+  ports.claim(Port.CMOS_INDEX, 2, cmos);
+  ports.claim(Port.POST, 1, post);
+  ports.claim(Port.SYSTEM_CONTROL_A, 1, new SystemControlA(power));
+  ports.claim(Port.FW_CFG_SELECTOR, FW_CFG_PORTS, fwCfg);
+  ports.claim(Port.FW_CFG_DMA, FW_CFG_DMA_PORTS, fwCfg);
+  ports.claim(Port.PM1_EVENT, PM_PORTS, pm);
+  ports.claim(Port.PCI_ADDRESS, PCI_PORTS, pci);
+  if (options.debugExit) ports.claim(Port.DEBUG_EXIT, DEBUG_EXIT_PORTS, new DebugExit(power));
   if (options.debugOutput !== undefined) {
     ports.claim(Port.DEBUGCON, 1, new Debugcon("debug console", options.debugOutput));
   }
   if (options.firmwareLog !== undefined) {
     ports.claim(Port.SEABIOS_DEBUGCON, 1, new Debugcon("firmware log", options.firmwareLog));
   }
+
   return {
     ports,
-    mmio,
+    mmio: new MmioBus(),
+    pci,
     uart,
-    poll: () => uart.pull(),
-    nextDeadlineNs: () => Infinity,
+    pm,
+    post,
+    acpiTables: placeAcpi(acpi, Address.ACPI_TABLES),
+    poll: () => {
+      uart.pull();
+      cmos.rtc.poll();
+      pm.poll();
+    },
+    nextDeadlineNs: () => Math.min(cmos.rtc.nextDeadlineNs(), pm.nextDeadlineNs()),
   };
 }
