@@ -38,6 +38,7 @@ export function resetState(): CpuState {
   state.set(State.RIP, 0xfff0);
   state.set(State.CR0, 0x6000_0010);
   state.set(State.XCR0, 1);
+  state.set(State.APIC_BASE, 0xfee0_0900); // bootstrap processor, APIC enabled (SDM 3A §10.4.4)
   state.setGpr(Reg.RDX, 0x600); // processor signature: family 6
   for (const seg of [Seg.ES, Seg.SS, Seg.DS, Seg.FS, Seg.GS]) {
     state.setSegment(seg, { base: 0, limit: 0xffff, selector: 0, attributes: DATA16 });
@@ -51,6 +52,7 @@ export function resetState(): CpuState {
   state.set(State.DEBUG + 4 * 8, 0xffff_0ff0);
   state.set(State.DEBUG + 5 * 8, 0x400);
   state.setMsr(0x277, 0x0007_0406_0007_0406n); // PAT (SDM 3A §11.12.4)
+  state.setMsr(0x1a0, 1); // MISC_ENABLE: fast strings (SDM 4 §2.1)
   state.setEvent(Event.MP_STATE, MpState.RUNNABLE);
   return state;
 }
