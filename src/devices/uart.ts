@@ -228,8 +228,9 @@ export class Uart extends ByteDevice {
     const toggled = ((value ^ this.#fcr) & Fcr.ENABLE) !== 0;
     // The other bits are only taken together with the enable bit (§8.4).
     this.#fcr = (value & Fcr.ENABLE) !== 0 ? value & 0xc9 : 0;
-    if (toggled || (value & (Fcr.ENABLE | Fcr.CLEAR_RECEIVER)) === 3) this.#resetReceiver();
-    this.#update();
+    const clears = Fcr.ENABLE | Fcr.CLEAR_RECEIVER;
+    if (toggled || (value & clears) === clears) this.#resetReceiver();
+    this.pull();
   }
 
   /** Empties the FIFO; input that the guest has not read goes back on the line. */
