@@ -1,0 +1,37 @@
+/**
+ * userfaultfd: structures and requests of <linux/userfaultfd.h>. A test compares them with the C
+ * compiler's; the meaning is in Linux Documentation/admin-guide/mm/userfaultfd.rst.
+ */
+
+import { type CType, packedStruct, struct, u16, u32, u64, u8, union } from "../../base/struct.ts";
+
+/** The version that UFFDIO_API takes. */
+export const UFFD_API = 0xaa;
+/** uffd_msg.event of a page fault. */
+export const UFFD_EVENT_PAGEFAULT = 0x12;
+/** uffdio_register.mode: deliver faults on missing pages. */
+export const UFFDIO_REGISTER_MODE_MISSING = 1;
+
+export const UffdioApi = struct({ api: u64, features: u64, ioctls: u64 });
+export const UffdioRange = struct({ start: u64, len: u64 });
+export const UffdioRegister = struct({ range: UffdioRange, mode: u64, ioctls: u64 });
+export const UffdioCopy = struct({ dst: u64, src: u64, len: u64, mode: u64, copy: u64 });
+export const UffdioZeropage = struct({ range: UffdioRange, mode: u64, zeropage: u64 });
+export const UffdioWriteprotect = struct({ range: UffdioRange, mode: u64 });
+
+/** What read(2) on a userfaultfd gives. */
+export const UffdMsg = packedStruct({
+  ...{ event: u8, reserved1: u8, reserved2: u16, reserved3: u32 },
+  arg: union({ pagefault: struct({ flags: u64, address: u64, feat: struct({ ptid: u32 }) }) }),
+});
+
+/** Every structure here by its C name, for the test. */
+export const UFFD_STRUCTS: Readonly<Record<string, CType>> = {
+  uffdio_api: UffdioApi,
+  uffdio_range: UffdioRange,
+  uffdio_register: UffdioRegister,
+  uffdio_copy: UffdioCopy,
+  uffdio_zeropage: UffdioZeropage,
+  uffdio_writeprotect: UffdioWriteprotect,
+  uffd_msg: UffdMsg,
+};
