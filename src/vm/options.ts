@@ -74,7 +74,16 @@ export function checkOptions(options: VmOptions): CheckedOptions {
   for (const name of Object.keys(options)) {
     if (!NAMES.includes(name)) throw wrong(name, "unknown option", `one of ${NAMES.join(", ")}`);
   }
-  const { kernel, initrd, bios, append = "", cpus = 1, engine = "auto", timeoutMs } = options;
+  const {
+    kernel,
+    initrd,
+    bios,
+    append = "",
+    cpus = 1,
+    engine = "auto",
+    debugExit = false,
+    timeoutMs,
+  } = options;
   const initrds: readonly FileSource[] = initrd === undefined
     ? []
     : isFileSource(initrd)
@@ -93,6 +102,7 @@ export function checkOptions(options: VmOptions): CheckedOptions {
     throw wrong("cpus", cpus, `an integer from 1 to ${MAX_CPUS}`);
   }
   if (engine !== "auto" && engine !== "kvm") throw wrong("engine", engine, "auto or kvm");
+  if (typeof debugExit !== "boolean") throw wrong("debugExit", debugExit, "true or false");
   if (
     timeoutMs !== undefined && !(timeoutMs > 0 && timeoutMs <= MAX_TIMEOUT_MS)
   ) {
@@ -106,7 +116,7 @@ export function checkOptions(options: VmOptions): CheckedOptions {
     memoryBytes: parseMemory(options.memory ?? "256M"),
     cpus,
     engine,
-    debugExit: options.debugExit ?? false,
+    debugExit,
     timeoutMs,
   };
 }

@@ -1,0 +1,88 @@
+import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { DenovisorError } from "../../../src/base/errors.ts";
+import { checkOptions, parseMemory, type VmOptions } from "../../../src/vm/options.ts";
+
+Deno.test("options have a default each", () => {
+  assertEquals(checkOptions({}), {
+    kernel: undefined,
+    initrds: [],
+    bios: undefined,
+    append: "",
+    memoryBytes: 256 * 1024 ** 2,
+    cpus: 1,
+    engine: "auto",
+    debugExit: false,
+    timeoutMs: undefined,
+  });
+});
+
+Deno.test("an option given as undefined is an option not given", () => {
+  assertEquals(checkOptions({ kernel: undefined, memory: undefined, cpus: undefined }).cpus, 1);
+});
+
+Deno.test("one initrd and a list of them are both taken", () => {
+  const kernel = "/vmlinuz";
+  assertEquals(checkOptions({ kernel, initrd: "a" }).initrds, ["a"]);
+  assertEquals(checkOptions({ kernel, initrd: ["a", "b"] }).initrds, ["a", "b"]);
+  const bytes = new Uint8Array(3);
+  assertEquals(checkOptions({ kernel, initrd: bytes }).initrds, [bytes]);
+});
+
+Deno.test("memory is a number of bytes or a number with a unit", () => {
+  assertEquals(parseMemory("256M"), 256 * 1024 ** 2);
+  assertEquals(parseMemory("2g"), 2 * 1024 ** 3);
+  assertEquals(parseMemory("65536K"), 64 * 1024 ** 2);
+  assertEquals(parseMemory("4194304"), 4 * 1024 ** 2);
+  assertEquals(parseMemory(2 * 1024 ** 2), 2 * 1024 ** 2);
+  assertEquals(parseMemory("16G"), 16 * 1024 ** 3);
+});
+
+Deno.test("memory that is malformed, too small, too large or not in pages is refused", () => {
+  const wrong = [
+    "0",
+    "1M",
+    "1T",
+    "256X",
+    "",
+    "M",
+    "-2M",
+    "2.5M",
+    "0x1000000",
+    " 2M",
+    "17G",
+    "4097K",
+  ];
+  for (const memory of [...wrong, 0, NaN, 2 ** 21 + 1, 2 ** 40, "9".repeat(400)]) {
+    const error = assertThrows(() => parseMemory(memory), DenovisorError);
+    assertEquals(error.code, "usage", String(memory));
+    assertStringIncludes(error.message, "from 2M to 16G");
+  }
+});
+
+Deno.test("each wrong option is named with what was found and expected", () => {
+  const cases: [unknown, RegExp][] = [
+    [{ kernal: "x" }, /option kernal: found unknown option, expected one of kernel, /],
+    [{ kernel: 5 }, /option kernel: found number, expected a path, a URL or a Uint8Array/],
+    [{ kernel: "" }, /option kernel: found "", expected/],
+    [{ bios: {} }, /option bios: found object/],
+    [{ kernel: "k", initrd: 5 }, /option initrd: found number/],
+    [{ kernel: "k", initrd: ["a", null] }, /option initrd: found object/],
+    [{ initrd: "a" }, /option initrd: found no kernel to give it to/],
+    [{ append: 1 }, /option append: found 1, expected a string/],
+    [{ append: "a\0b" }, /option append: found a NUL character/],
+    [{ cpus: 0 }, /option cpus: found 0, expected an integer from 1 to 64/],
+    [{ cpus: 65 }, /option cpus: found 65/],
+    [{ cpus: 1.5 }, /option cpus: found 1.5/],
+    [{ cpus: "2" }, /option cpus: found 2/],
+    [{ engine: "xen" }, /option engine: found xen, expected auto or kvm/],
+    [{ debugExit: 1 }, /option debugExit: found 1, expected true or false/],
+    [{ timeoutMs: 0 }, /option timeoutMs: found 0, expected milliseconds/],
+    [{ timeoutMs: 2 ** 31 }, /option timeoutMs: found 2147483648/],
+    [{ timeoutMs: NaN }, /option timeoutMs: found NaN/],
+  ];
+  for (const [options, message] of cases) {
+    const error = assertThrows(() => checkOptions(options as VmOptions), DenovisorError);
+    assertEquals(error.code, "usage");
+    assertEquals(message.test(error.message), true, error.message);
+  }
+});
