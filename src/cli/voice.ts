@@ -17,6 +17,11 @@ export class Voice {
     this.#write(text);
   }
 
+  /** Rewrites the terminal's current line: for progress. "" clears it. */
+  rewrite(text: string): void {
+    writeAll(Deno.stderr, encoder.encode(`\r\x1b[K${oneLine(text)}`));
+  }
+
   #write(line: string): void {
     const start = this.insideLine ? "\n" : "";
     this.insideLine = false;

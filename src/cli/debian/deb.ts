@@ -31,7 +31,7 @@ export async function fileFromDeb(
     throw malformed(name, "found no member data.tar, expected one");
   }
   const suffix = data.name.slice("data.tar".length);
-  const unpacked = new Blob([data.bytes]).stream().pipeThrough(decompressor(suffix, name));
+  const unpacked = new Blob([data.bytes]).stream().pipeThrough(await decompressor(suffix, name));
   const found = await findInTar(unpacked, name, pattern, maxBytes);
   if (found === undefined) {
     throw malformed(name, `found no file that matches ${pattern.source}, expected one`);

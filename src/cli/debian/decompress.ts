@@ -1,6 +1,5 @@
 /** Decompression of what Debian compresses, by the suffix of its name. */
 
-import xz from "xz-decompress";
 import { DenovisorError } from "../../base/errors.ts";
 
 /** A stage of a stream that decompresses. */
@@ -11,14 +10,14 @@ export type Decompressor = ReadableWritablePair<Uint8Array<ArrayBuffer>, Uint8Ar
  * names the file in messages. The stream fails with DenovisorError `image` on damaged data.
  * @throws DenovisorError `image` for a suffix that is none of these.
  */
-export function decompressor(suffix: string, source: string): Decompressor {
+export async function decompressor(suffix: string, source: string): Promise<Decompressor> {
   switch (suffix) {
     case "":
       return new TransformStream();
     case ".gz":
       return named(new DecompressionStream("gzip"), source);
     case ".xz":
-      return named(xzStage(), source);
+      return named(await xzStage(), source);
     default:
       throw new DenovisorError(
         "image",
@@ -27,8 +26,9 @@ export function decompressor(suffix: string, source: string): Decompressor {
   }
 }
 
-/** The library wraps a stream; this makes it a stage. */
-function xzStage(): Decompressor {
+/** The library wraps a stream; this makes it a stage. Loaded when needed: most runs do without. */
+async function xzStage(): Promise<Decompressor> {
+  const { default: xz } = await import("xz-decompress");
   const packed = new TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>>();
   const readable = new xz.XzReadableStream(packed.readable);
   return {

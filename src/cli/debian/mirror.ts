@@ -72,7 +72,7 @@ async function unpackText(
   suffix: string,
   source: string,
 ): Promise<string> {
-  const unpacked = new Blob([packed]).stream().pipeThrough(decompressor(suffix, source));
+  const unpacked = new Blob([packed]).stream().pipeThrough(await decompressor(suffix, source));
   const decoder = new TextDecoder();
   let text = "";
   for await (const part of unpacked) {

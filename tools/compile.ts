@@ -1,0 +1,72 @@
+/**
+ * `deno task compile`: makes dist/denovisor, one executable with the shim, the workers and the
+ * built-in guest inside. `deno compile` fetches the Deno runtime for it from dl.deno.land once;
+ * where that is out of reach, DENORT_BIN names a `denort` of the same version.
+ */
+
+import { buildShim, SHIM_LIBRARY } from "../shim/build.ts";
+import { ROOT } from "./run.ts";
+
+/** Where the task puts the executable. */
+export const EXECUTABLE = `${ROOT}dist/denovisor`;
+
+/** What denovisor does: files, its cache and mirror, libkvm-shim. It starts no programs. */
+const PERMISSIONS = ["read", "write", "env", "net", "ffi", "sys"];
+
+/**
+ * Compiles denovisor into `output`. Gives undefined when all went well, else why not.
+ */
+export async function compile(output: string): Promise<string | undefined> {
+  const shim = await buildShim();
+  if (shim.status === "failed") return `${shim.compiler}: ${shim.reason}`;
+  if (shim.status === "no-compiler") {
+    return "no C compiler on the PATH, and libkvm-shim is not built";
+  }
+  const child = new Deno.Command(Deno.execPath(), {
+    args: [
+      ...["compile", "--quiet", "--no-check", "--output", output],
+      ...PERMISSIONS.map((name) => `--allow-${name}`),
+      ...[SHIM_LIBRARY.pathname, ...await workers()].map((path) => `--include=${path}`),
+      `${ROOT}src/main.ts`,
+    ],
+    cwd: ROOT,
+    env: {
+      NO_COLOR: "1",
+      DENO_TLS_CA_STORE: Deno.env.get("DENO_TLS_CA_STORE") ?? "system,mozilla",
+    },
+    stdout: "piped",
+    stderr: "piped",
+  });
+  const { success, stderr } = await child.output();
+  return success ? undefined : firstLines(new TextDecoder().decode(stderr));
+}
+
+/** Deno's message with its causes, without its stack, on one line. */
+function firstLines(said: string): string {
+  const message = said.split("Stack backtrace:")[0];
+  return message.replace(/^error: /, "").replace(/Caused by:|^ +\d+: /gm, "").replace(/\s+/g, " ")
+    .trim();
+}
+
+/** Modules that run in a thread of their own: `deno compile` does not see them by itself. */
+async function workers(folder = `${ROOT}src`): Promise<string[]> {
+  const found: string[] = [];
+  for await (const entry of Deno.readDir(folder)) {
+    const path = `${folder}/${entry.name}`;
+    if (entry.isDirectory) found.push(...await workers(path));
+    else if (entry.name.endsWith("worker.ts")) found.push(path);
+  }
+  return found.sort();
+}
+
+if (import.meta.main) {
+  await Deno.mkdir(`${ROOT}dist`, { recursive: true });
+  const wrong = await compile(EXECUTABLE);
+  const say = (line: string) => Deno.stderr.writeSync(new TextEncoder().encode(`${line}\n`));
+  if (wrong !== undefined) {
+    say(`Cannot compile denovisor: ${wrong}`);
+    Deno.exit(1);
+  }
+  const { size } = await Deno.stat(EXECUTABLE);
+  say(`Made ${EXECUTABLE}, ${(size / 1e6).toFixed(0)} MB`);
+}
