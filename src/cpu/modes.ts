@@ -116,7 +116,7 @@ export function long64State(
   state.set(State.CR3, entry.cr3);
   state.set(State.CR4, Cr4.PAE);
   state.set(State.EFER, Efer.LME | Efer.LMA);
-  state.set(State.CR0, Cr0.PE | Cr0.ET | Cr0.NE | Cr0.PG);
+  state.set(State.CR0, (Cr0.PE | Cr0.ET | Cr0.NE | Cr0.PG) >>> 0);
   state.set(State.RIP, entry.rip);
   state.setGpr(Reg.RDX, 0);
   return state;

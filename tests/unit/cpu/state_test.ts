@@ -77,3 +77,9 @@ Deno.test("entry states set the bits that make their mode, and no others of them
   assertEquals(long.get(State.CR4) & 0x20n, 0x20n, "PAE");
   assertEquals(long.segment(Seg.CS).attributes & 0x6000, 0x2000, "L set, D clear");
 });
+
+Deno.test("the 64-bit entry has no bits of CR0 above 31", () => {
+  const gdt = { base: 0, limit: 23 };
+  const state = long64State({ rip: 0, cr3: 0, gdt, selectors: { cs: 8, ds: 16 } });
+  assertEquals(state.get(State.CR0), 0x8000_0031n);
+});
