@@ -36,6 +36,13 @@ const RECIPES = {
   halt: { link: "multiboot" },
   endless_loop: { link: "multiboot" },
   triple_fault: { link: "multiboot" },
+  reset: { link: "firmware" },
+  entry16: { link: "boot_sector" },
+  entry32: { link: "multiboot" },
+  entry32_pvh: { link: "elf" },
+  entry32_linux: { source: "linux_entry", link: "bzimage", define: { HAS_64_BIT_ENTRY: 0 } },
+  entry64: { source: "linux_entry", link: "bzimage", define: { HAS_64_BIT_ENTRY: 1 } },
+  entry64_elf: { link: "elf" },
   linuxboot: { link: "rom", folder: LINUXBOOT, optionRom: true },
 } as const satisfies Record<string, Recipe>;
 
