@@ -9,6 +9,11 @@ import type { AccessSize, Clock, PowerEvent } from "../devices/device.ts";
 import { type Engine, type Exit, ExitCode } from "../engine/engine.ts";
 import type { GuestMemory } from "../memory/guest_memory.ts";
 import type { BootSource, Entry, NamedBytes } from "../boot/boot.ts";
+import { loadFirmware } from "../boot/firmware.ts";
+import { loadGuest } from "../boot/load_guest.ts";
+import { MapType, ramMap } from "../boot/memory_map.ts";
+import { PAGE_SIZE } from "../base/u64.ts";
+import { Address } from "../platform/layout.ts";
 import { buildPc, type Pc } from "../platform/pc.ts";
 import type { MachineOutcome } from "./outcome.ts";
 import { lower, raised, Signal, waitForSignal } from "./signals.ts";
@@ -20,10 +25,12 @@ export interface MachineConfig {
   readonly cpus: number;
   readonly createEngine: () => Engine;
   readonly source: BootSource;
-  /** Firmware image; `memory` has a region for it. */
+  /** Firmware image, which then starts instead of the kernel; `memory` has a region for it. */
   readonly firmware: NamedBytes | undefined;
   /** Both ends of COM1. */
   readonly console: { readonly input: ByteSource; readonly output: ByteSink };
+  /** What the guest writes to the debug consoles at ports 0xe9 and 0x402. */
+  readonly debugOutput: ByteSink;
   readonly debugExit: boolean;
   readonly clock: Clock;
   /** Of `createSignals`. */
@@ -43,6 +50,8 @@ export interface MachineConfig {
 const RFLAGS_IF = 1n << 9n;
 /** Event.NMI, bit 0: one is pending. */
 const NMI_PENDING = 1;
+/** What KVM keeps for itself: an identity-map page and three of a TSS. */
+const KVM_PAGES = { start: Address.KVM_IDENTITY_MAP, sizeBytes: 4 * PAGE_SIZE } as const;
 /** The longest sleep of a machine whose guest waits, in milliseconds. */
 const MAX_SLEEP_MS = 1000;
 
@@ -75,15 +84,17 @@ export class Machine implements Disposable {
       this.#pc = buildPc({
         cpus: config.cpus,
         memory: config.memory,
-        memoryMap: [],
+        memoryMap: [...ramMap(config.memory), { ...KVM_PAGES, type: MapType.RESERVED }],
         clock: config.clock,
         console: config.console,
         irq: (gsi) => ({ set: (level) => engine.setIrqLine(gsi, level) }),
         power: (event) => this.#power(event),
         debugExit: config.debugExit,
+        debugOutput: config.debugOutput,
+        firmwareLog: config.debugOutput,
       });
       config.attach?.(this.#pc);
-      this.entry = { state: new CpuState(), description: "" };
+      this.entry = load(config, this.#pc.acpiTables);
       engine.vcpus[0].writeState(this.entry.state);
     } catch (error) {
       engine[Symbol.dispose]();
@@ -203,4 +214,13 @@ export class Machine implements Disposable {
     this.#counters[Counter.UNCLAIMED_PORT] = ports.unclaimedReads + ports.unclaimedWrites;
     this.#counters[Counter.UNCLAIMED_MMIO] = mmio.unclaimedReads + mmio.unclaimedWrites;
   }
+}
+
+/** Puts the guest into RAM. */
+function load(config: MachineConfig, acpiTables: Uint8Array): Entry {
+  const { memory, source, firmware } = config;
+  if (firmware !== undefined) return loadFirmware(memory, firmware);
+  const entry = loadGuest(memory, source, { rsdp: Address.ACPI_TABLES, reserved: [KVM_PAGES] });
+  memory.write(Address.ACPI_TABLES, acpiTables);
+  return entry;
 }

@@ -5,20 +5,13 @@
 import { DenovisorError } from "../base/errors.ts";
 import type { RingReader, RingWriter } from "../base/ring.ts";
 import { type ConsoleMatch, Expecter, type ExpectOptions } from "./expect.ts";
-import { Transcript } from "./transcript.ts";
+import { GuestOutput } from "./guest_output.ts";
 
-/** The most bytes moved out of the ring at once. */
-const CHUNK_BYTES = 64 * 1024;
-
-/** The guest's serial console. Output that came before anyone read it is kept, up to 1 MiB. */
-export class Console implements AsyncIterable<Uint8Array<ArrayBuffer>> {
-  readonly #output: RingReader;
+/** The guest's serial console. */
+export class Console extends GuestOutput {
   readonly #input: RingWriter;
   readonly #onInput: () => void;
-  readonly #transcript = new Transcript();
-  readonly #expecter = new Expecter(this.#transcript);
-  readonly #scratch = new Uint8Array(CHUNK_BYTES);
-  #readable: ReadableStream<Uint8Array<ArrayBuffer>> | undefined;
+  readonly #expecter: Expecter;
   /** The sends so far, one after the other. */
   #sending: Promise<void> = Promise.resolve();
 
@@ -28,35 +21,10 @@ export class Console implements AsyncIterable<Uint8Array<ArrayBuffer>> {
    * @param onInput tells the machine that there are new bytes in `input`.
    */
   constructor(output: RingReader, input: RingWriter, onInput: () => void) {
-    this.#output = output;
+    super(output);
     this.#input = input;
     this.#onInput = onInput;
-    this.#pump();
-  }
-
-  /**
-   * The output as one stream, from the oldest byte kept to the last. Once asked for, it has to be
-   * read or cancelled: a guest that is 1 MiB ahead of a reader waits for it.
-   */
-  get readable(): ReadableStream<Uint8Array<ArrayBuffer>> {
-    return this.#readable ??= ReadableStream.from(this);
-  }
-
-  /** Another reader of the output: every loop sees all of it, as `readable` does. */
-  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array<ArrayBuffer>, void, void> {
-    const reader = this.#transcript.reader();
-    try {
-      for (let chunk = await reader.next(); chunk !== undefined; chunk = await reader.next()) {
-        yield chunk;
-      }
-    } finally {
-      reader.detach();
-    }
-  }
-
-  /** The output so far as text: the last 1 MiB of it. */
-  get transcript(): string {
-    return new TextDecoder().decode(this.#transcript.slice(0));
+    this.#expecter = new Expecter(this.bytes);
   }
 
   /**
@@ -86,26 +54,14 @@ export class Console implements AsyncIterable<Uint8Array<ArrayBuffer>> {
     return this.#expecter.expect(pattern, options);
   }
 
-  /** Takes what is left in the ring and ends the streams and waits; `how` says how the guest ended. */
-  finish(how: string): void {
-    while (this.#output.available > 0) this.#take(CHUNK_BYTES);
-    this.#output.close();
+  /** Ends the console; `how` says how the guest ended. The Vm calls it. */
+  end(how: string): void {
+    this.finish();
     this.#input.close();
-    this.#transcript.finish();
     this.#expecter.end(how);
   }
 
-  async #pump(): Promise<void> {
-    while (await this.#output.readable()) {
-      await this.#transcript.hasRoom();
-      this.#take(this.#transcript.room);
-    }
-  }
-
-  #take(length: number): void {
-    const taken = this.#output.read(this.#scratch.subarray(0, length));
-    if (taken === 0) return;
-    this.#transcript.append(this.#scratch.subarray(0, taken));
+  protected override onBytes(): void {
     this.#expecter.advance();
   }
 

@@ -2,7 +2,183 @@
  * A running guest, as the main thread sees it.
  */
 
-import type { MachineOutcome } from "../machine/outcome.ts";
+import { RingReader, RingWriter } from "../base/ring.ts";
+import type { BootSource, NamedBytes } from "../boot/boot.ts";
+import { builtinGuest } from "../boot/builtin_guest.ts";
+import { firmwareBytes } from "../boot/firmware.ts";
+import { describeOutcome, type MachineOutcome } from "../machine/outcome.ts";
+import { Signal } from "../machine/signals.ts";
+import { GuestMemory } from "../memory/guest_memory.ts";
+import { chooseEngine, type EngineReport } from "./choose_engine.ts";
+import { Console } from "./console.ts";
+import { readSource } from "./files.ts";
+import { GuestOutput } from "./guest_output.ts";
+import { HaltWatch } from "./halt_watch.ts";
+import { MachineThread, type ThreadEnd } from "./machine_thread.ts";
+import { type CheckedOptions, checkOptions, type VmOptions } from "./options.ts";
+import { collectStats, type VmStats } from "./stats.ts";
 
 /** How a Vm's run ended: the machine's outcome, or "timeout" after `timeoutMs`. */
 export type VmOutcome = MachineOutcome | { readonly kind: "timeout" };
+
+/**
+ * A guest that runs in threads of its own. It ends by itself, by `stop`, at its timeout, or when it
+ * is disposed: `await using vm = await Vm.boot({ … })`.
+ */
+export class Vm implements AsyncDisposable {
+  /** The guest's serial console, COM1. */
+  readonly console: Console;
+  /** What the guest writes to the debug consoles at ports 0xe9 (Bochs, QEMU) and 0x402 (SeaBIOS). */
+  readonly debug: GuestOutput;
+  /** Guest RAM by guest physical address, live: also while the guest runs, and after it ended. */
+  readonly memory: GuestMemory;
+  /** Which engine runs the guest, and why that one. */
+  readonly engine: EngineReport;
+  /** What was booted and how: "Linux 6.1.0 bzImage, 64-bit entry". */
+  readonly description: string;
+  readonly #thread: MachineThread;
+  readonly #outcome: Promise<VmOutcome>;
+  readonly #timers = new DisposableStack();
+  #timedOut = false;
+  #engineStats: Readonly<Record<string, number>> = {};
+
+  private constructor(parts: VmParts) {
+    const { thread, options, startMs } = parts;
+    this.#thread = thread;
+    this.memory = parts.memory;
+    this.engine = parts.engine;
+    this.description = parts.description;
+    const { input, output, debug } = thread.shared;
+    this.console = new Console(new RingReader(output), new RingWriter(input), () => {
+      thread.raise(Signal.INPUT);
+    });
+    this.debug = new GuestOutput(new RingReader(debug));
+    this.#outcome = this.#follow();
+    this.#outcome.catch(() => {}); // whoever asks gets it
+    this.#timers.use(new HaltWatch(thread));
+    if (options.timeoutMs !== undefined) {
+      const left = Math.max(0, options.timeoutMs - (performance.now() - startMs));
+      const timer = setTimeout(() => this.#timeOut(), left);
+      this.#timers.defer(() => clearTimeout(timer));
+    }
+  }
+
+  /**
+   * Builds a machine, loads the guest and starts it.
+   * @throws DenovisorError: `usage` for a wrong option, `file` and `fetch` for what cannot be read,
+   * `image` for what cannot be booted, `memory-size`, `kvm-unavailable`, `kvm`.
+   */
+  static async boot(options: VmOptions = {}): Promise<Vm> {
+    const startMs = performance.now();
+    const checked = checkOptions(options);
+    const thread = new MachineThread(checked.cpus); // early: the files are read meanwhile
+    try {
+      const engine = await chooseEngine(checked.engine);
+      const { source, firmware } = await readSources(checked);
+      const romBytes = firmware === undefined ? 0 : firmwareBytes(firmware);
+      const memory = GuestMemory.allocate(checked.memoryBytes, romBytes);
+      const { cpus, debugExit } = checked;
+      const setup = { memory: memory.handle, cpus, source, firmware, debugExit };
+      const description = await thread.start(setup, buffersOf(source, firmware));
+      return new Vm({ thread, memory, engine, description, options: checked, startMs });
+    } catch (error) {
+      thread[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  /**
+   * Resolves with how the run ended, once nothing of the engine is left.
+   * @throws DenovisorError `internal` when denovisor itself has a defect.
+   */
+  wait(): Promise<VmOutcome> {
+    return this.#outcome;
+  }
+
+  /** Ends the run, if it has not ended yet; resolves as `wait` does. */
+  stop(): Promise<VmOutcome> {
+    this.#thread.stop();
+    // A machine that waits for someone to read its output would not see the kick.
+    this.console.release();
+    this.debug.release();
+    return this.#outcome;
+  }
+
+  /** What has been counted so far; the engine's own counters come when the run has ended. */
+  stats(): VmStats {
+    return collectStats(this.engine.name, this.#thread.shared.counters, this.#engineStats);
+  }
+
+  /** Ends the run and waits until nothing is left of it. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop().catch(() => {}); // an error is for those who wait for the outcome
+  }
+
+  #timeOut(): void {
+    this.#timedOut = true;
+    this.stop();
+  }
+
+  async #follow(): Promise<VmOutcome> {
+    try {
+      const end = await this.#thread.ended;
+      this.#engineStats = end.engineStats;
+      const outcome = this.#outcomeOf(end);
+      this.#end(describeOutcome(outcome));
+      return outcome;
+    } catch (error) {
+      this.#end(error instanceof Error ? error.message : String(error));
+      throw error;
+    }
+  }
+
+  #outcomeOf(end: ThreadEnd): VmOutcome {
+    return end.outcome.kind === "stopped" && this.#timedOut ? { kind: "timeout" } : end.outcome;
+  }
+
+  #end(how: string): void {
+    this.#timers.dispose();
+    this.console.end(how);
+    this.debug.finish();
+  }
+}
+
+/** What a Vm is made of. */
+interface VmParts {
+  readonly thread: MachineThread;
+  readonly memory: GuestMemory;
+  readonly engine: EngineReport;
+  readonly description: string;
+  readonly options: CheckedOptions;
+  /** `performance.now()` at the start of `boot`. */
+  readonly startMs: number;
+}
+
+/** Reads all files at once. */
+async function readSources(
+  options: CheckedOptions,
+): Promise<{ source: BootSource; firmware: NamedBytes | undefined }> {
+  const { kernel, initrds, bios, append, timeoutMs } = options;
+  const signal = timeoutMs === undefined ? undefined : AbortSignal.timeout(timeoutMs);
+  const [kernelBytes, firmware, ...initrdBytes] = await Promise.all([
+    kernel === undefined ? undefined : readSource("kernel", kernel, signal),
+    bios === undefined ? undefined : readSource("firmware", bios, signal),
+    ...initrds.map((initrd) => readSource("initrd", initrd, signal)),
+  ]);
+  const booted = kernelBytes ?? (firmware === undefined ? builtinGuest() : undefined);
+  return {
+    source: {
+      ...(booted === undefined ? {} : { kernel: booted }),
+      initrds: initrdBytes.filter((bytes) => bytes !== undefined),
+      append,
+    },
+    firmware,
+  };
+}
+
+/** The buffers of all files: the machine's thread takes them over instead of copying them. */
+function buffersOf(source: BootSource, firmware: NamedBytes | undefined): ArrayBuffer[] {
+  const files = [source.kernel, firmware, ...source.initrds ?? []];
+  const buffers = files.flatMap((file) => file === undefined ? [] : [file.bytes.buffer]);
+  return [...new Set(buffers)] as ArrayBuffer[];
+}

@@ -1,3 +1,5 @@
+/// <reference no-default-lib="true" />
+/// <reference lib="deno.worker" />
 /** The other thread of ring_test.ts: `copy` reads a ring and writes each byte to another. */
 
 import { RingReader, RingWriter } from "../../../src/base/ring.ts";

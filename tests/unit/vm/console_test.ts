@@ -27,7 +27,7 @@ function fixture(ringBytes = 64) {
     },
     [Symbol.dispose](): void {
       clearInterval(timer);
-      console.finish("Guest stopped");
+      console.end("Guest stopped");
     },
   };
 }
@@ -118,7 +118,7 @@ Deno.test("expect fails at once when the guest ends, after its last output was s
   const there = guest.console.expect(/by./, { timeoutMs: 60_000 });
   const absent = guest.console.expect(/login/, { timeoutMs: 60_000 });
   await guest.print("bye");
-  guest.console.finish("Guest powered off");
+  guest.console.end("Guest powered off");
   assertEquals((await there).text, "bye");
   const error = await assertRejects(() => absent, DenovisorError);
   assertEquals(error.code, "guest-ended");
@@ -130,7 +130,7 @@ Deno.test("expect fails at once when the guest ends, after its last output was s
 Deno.test("expect can still find what the guest said when it has ended", async () => {
   using guest = fixture();
   await guest.print("done 42");
-  guest.console.finish("Guest powered off");
+  guest.console.end("Guest powered off");
   assertEquals((await guest.console.expect(/done (\d+)/)).groups, ["42"]);
 });
 
@@ -156,7 +156,7 @@ Deno.test("every reader gets all of the output", async () => {
     collect(guest.console.readable),
   ];
   await guest.print(text);
-  guest.console.finish("Guest powered off");
+  guest.console.end("Guest powered off");
   for (const read of readers) assertEquals(await read, text);
   assertEquals(await collect(guest.console), text);
   assertEquals(guest.console.transcript, text);
@@ -173,7 +173,7 @@ Deno.test("a guest that is a transcript ahead of a reader waits for it, and noth
       await guest.print(bytes);
       printed += bytes.length;
     }
-    guest.console.finish("Guest powered off");
+    guest.console.end("Guest powered off");
   })();
   let at = 0;
   const first = await reader.read();
@@ -206,7 +206,7 @@ Deno.test("a reader that leaves no longer holds the guest up", async () => {
   await guest.print(new Uint8Array(2 * TRANSCRIPT_BYTES));
   await guest.print("end");
   assertEquals((await guest.console.expect("end")).text, "end");
-  guest.console.finish("Guest powered off");
+  guest.console.end("Guest powered off");
   assertEquals(new TextEncoder().encode(await collect(guest.console)).length, TRANSCRIPT_BYTES);
 });
 
@@ -229,7 +229,7 @@ Deno.test("send fails when the guest ends before it took everything", async () =
   using guest = fixture(16);
   const sent = guest.console.send(new Uint8Array(17));
   await turn();
-  guest.console.finish("Guest powered off");
+  guest.console.end("Guest powered off");
   const error = await assertRejects(() => sent, DenovisorError);
   assertEquals(error.code, "guest-ended");
   assertStringIncludes(error.message, "1 bytes not sent");

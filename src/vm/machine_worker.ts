@@ -1,0 +1,63 @@
+/// <reference no-default-lib="true" />
+/// <reference lib="deno.worker" />
+/**
+ * The thread of one machine: builds it, runs its guest to the end, and leaves. While the guest runs,
+ * the thread is inside the engine and takes no messages: everything else goes through shared memory.
+ */
+
+import { asDenovisorError } from "../base/errors.ts";
+import { RingReader, RingWriter } from "../base/ring.ts";
+import { KvmControl } from "../engine/kvm/control.ts";
+import { KvmEngine } from "../engine/kvm/kvm_engine.ts";
+import { AlarmSetter } from "../machine/alarm.ts";
+import { RealClock } from "../machine/clock.ts";
+import { Machine } from "../machine/machine.ts";
+import { GuestMemory } from "../memory/guest_memory.ts";
+import type { MachineMessage, MachineSetup } from "./messages.ts";
+
+self.onmessage = (event: MessageEvent<MachineSetup>) => {
+  post(host(event.data));
+  self.close();
+};
+
+/** Runs the guest; the last message of this thread. */
+function host(setup: MachineSetup): MachineMessage {
+  try {
+    using machine = build(setup);
+    post({ type: "ready", description: machine.entry.description });
+    const outcome = machine.run();
+    return { type: "ended", outcome, engineStats: machine.engine.stats() };
+  } catch (error) {
+    return { type: "error", error: asDenovisorError(error).toMessage() };
+  }
+}
+
+function build(setup: MachineSetup): Machine {
+  const { cpus, source, firmware, debugExit, shared } = setup;
+  const memory = GuestMemory.attach(setup.memory);
+  const input = new RingReader(shared.input);
+  const output = new RingWriter(shared.output);
+  const debug = new RingWriter(shared.debug);
+  const alarm = new AlarmSetter(shared.alarm);
+  return new Machine({
+    memory,
+    cpus,
+    createEngine: () => new KvmEngine({ memory, cpus, control: KvmControl.attach(shared.kvm) }),
+    source,
+    firmware,
+    console: {
+      input: { take: () => input.readByte() },
+      output: { put: (byte) => void output.writeByte(byte) },
+    },
+    debugOutput: { put: (byte) => void debug.writeByte(byte) },
+    debugExit,
+    clock: new RealClock(),
+    signals: shared.signals,
+    counters: shared.counters,
+    setAlarm: (epochMs) => alarm.set(epochMs),
+  });
+}
+
+function post(message: MachineMessage): void {
+  self.postMessage(message);
+}

@@ -1,0 +1,50 @@
+/**
+ * What a Vm counted, for `vm.stats()` and `--stats`.
+ */
+
+import { Counter, type ExitCounts, readCounters } from "../machine/stats.ts";
+
+/** A Vm's counters at one moment. */
+export interface VmStats {
+  readonly engine: "kvm" | "wasm";
+  /** Host seconds since the first guest instruction; they stop with the run. */
+  readonly wallSeconds: number;
+  /** The same in the guest's time. */
+  readonly guestSeconds: number;
+  /** Exits from the guest to the machine, by kind. */
+  readonly exits: ExitCounts;
+  /** Accesses to ports that no device has. */
+  readonly unclaimedPorts: number;
+  /** Accesses to guest physical addresses that neither RAM nor a device has. */
+  readonly unclaimedMmio: number;
+  readonly startup: {
+    /** Milliseconds from the start of the process to the machine with its guest loaded. */
+    readonly readyMs: number;
+    /** Milliseconds from the start of the process to the first guest instruction. */
+    readonly firstInstructionMs: number;
+  };
+  /** The engine's own counters, by its names; empty until the run has ended. */
+  readonly engineCounters: Readonly<Record<string, number>>;
+}
+
+/** Puts together what the machine's thread counted. */
+export function collectStats(
+  engine: "kvm" | "wasm",
+  counters: Float64Array,
+  engineCounters: Readonly<Record<string, number>>,
+): VmStats {
+  const { exits, unclaimedPorts, unclaimedMmio, wallSeconds } = readCounters(counters);
+  return {
+    engine,
+    wallSeconds,
+    guestSeconds: wallSeconds, // the clock is real
+    exits,
+    unclaimedPorts,
+    unclaimedMmio,
+    startup: {
+      readyMs: counters[Counter.READY_EPOCH_MS] - performance.timeOrigin,
+      firstInstructionMs: counters[Counter.STARTED_EPOCH_MS] - performance.timeOrigin,
+    },
+    engineCounters,
+  };
+}
