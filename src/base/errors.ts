@@ -15,6 +15,10 @@ export type ErrorCode =
   | "memory-bounds"
   /** Guest memory of the asked size cannot be had. */
   | "memory-size"
+  /** A memslot is unaligned, overlaps another or lies outside the guest's address space. */
+  | "memslot"
+  /** The MMU cannot resolve a fault. */
+  | "mmu"
   /** KVM, the shim or a permission that KVM needs is missing. */
   | "kvm-unavailable"
   /** A KVM ioctl failed. */

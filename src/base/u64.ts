@@ -80,6 +80,26 @@ export function join32(lo: number, hi: number): number {
   return (hi >>> 0) * TWO_32 + (lo >>> 0);
 }
 
+/** Low half of a page-table entry's address field: bits 19:0 of the frame, at bits 31:12. Signed. */
+export function frameLo(frame: Gfn | Pfn): number {
+  return (frame >>> 0) << PAGE_SHIFT;
+}
+
+/** High half of a page-table entry's address field: bits 39:20 of the frame, at bits 19:0. */
+export function frameHi(frame: Gfn | Pfn): number {
+  return Math.floor(frame / 0x10_0000);
+}
+
+/** The frame in bits 51:12 of the entry with halves `lo` and `hi`. */
+export function frameFrom(lo: number, hi: number): number {
+  return (hi & 0xf_ffff) * 0x10_0000 + (lo >>> PAGE_SHIFT);
+}
+
+/** Bits 31:0 of a frame number, signed: for the offset of a frame in a block of a power of two. */
+export function frameBits(frame: Gfn | Pfn): number {
+  return frame | 0;
+}
+
 /** The unsigned 64-bit bigint with halves `lo` and `hi`. */
 export function bigFrom32(lo: number, hi: number): bigint {
   return BigInt(hi >>> 0) << 32n | BigInt(lo >>> 0);

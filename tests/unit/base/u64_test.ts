@@ -3,6 +3,10 @@ import {
   alignDown,
   alignUp,
   bigFrom32,
+  frameBits,
+  frameFrom,
+  frameHi,
+  frameLo,
   gfnOf,
   gpa,
   gpaOf,
@@ -58,4 +62,14 @@ Deno.test("hex() writes numbers and bigints; a negative one as 64 bits", () => {
   assertEquals(hex(0x80_fee0_1234), "0x80fee01234");
   assertEquals(hex(-1), "0xffffffffffffffff");
   assertEquals(hex(2n ** 63n + 1n), "0x8000000000000001");
+});
+
+Deno.test("frameLo(), frameHi() and frameFrom() put a frame into an entry and take it out", () => {
+  for (const value of HIGH) {
+    const frame = gfnOf(gpa(value));
+    const address = BigInt(value) & ~0xfffn;
+    assertEquals(bigFrom32(frameLo(frame), frameHi(frame)), address);
+    assertEquals(frameFrom(frameLo(frame) | 0xfff, frameHi(frame) | 0xfff0_0000), frame as number);
+    assertEquals(frameBits(frame), Number(BigInt.asIntN(32, BigInt(frame))));
+  }
 });
