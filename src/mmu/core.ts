@@ -1,0 +1,118 @@
+/** What the parts of one VM's MMU share: tables, memslots, formats, counters, TLBs. */
+
+import type { Gfn } from "../base/u64.ts";
+import type { MmuHooks } from "./hooks.ts";
+import type { MmuHost, Tlb } from "./host.ts";
+import type { MappingEngine } from "./mapping_engine.ts";
+import { Memslots } from "./memslots.ts";
+import type { Memslot } from "./memslot.ts";
+import { EPT_MMIO, longMmioFormat, type MmioFormat } from "./mmio_spte.ts";
+import type { MtrrMap } from "./mtrr.ts";
+import { Notifier } from "./notifier.ts";
+import { NxSplits } from "./nx_splits.ts";
+import { checkOptions, type MmuOptions } from "./options.ts";
+import { eptFormat, LONG_FORMAT, type SpteFormat } from "./spte.ts";
+import { Stat, STAT_NAMES } from "./stats.ts";
+import { TablePool } from "./table_pool.ts";
+import type { MmuTrace } from "./trace.ts";
+
+/** Quota of tables in relation to the frames of all memslots, and its minimum. */
+const TABLES_PER_FRAME = 0.02;
+const MIN_TABLES = 64;
+
+/** Who must know before a guest page becomes writable: the shadow engine. */
+export interface WriteGuard {
+  /** True when `gfn` must stay read-only. When false, its shadow pages may have become unsync. */
+  mustProtect(slot: Memslot, gfn: Gfn, canUnsync: boolean): boolean;
+}
+
+/** State of one VM's MMU. */
+export class MmuCore {
+  readonly host: MmuHost;
+  readonly tdp: boolean;
+  readonly rootLevel: number;
+  readonly maxPhyAddrBits: number;
+  /** Shift that leaves the illegal bits of an address's high half. */
+  readonly #legalShift: number;
+  readonly maxPageLevel: number;
+  readonly prefetch: boolean;
+  /** Writes are logged by dirty flags. */
+  readonly pml: boolean;
+  readonly linearBits: number;
+  readonly progressLimit: number;
+  readonly mtrr: MtrrMap | undefined;
+  readonly format: SpteFormat;
+  readonly mmio: MmioFormat;
+  readonly pool: TablePool = new TablePool();
+  readonly counters: Float64Array = new Float64Array(STAT_NAMES.length);
+  readonly nxSplits: NxSplits;
+  readonly notifier: Notifier = new Notifier();
+  /** By address space: the guest's, and that of its system management mode. */
+  readonly spaces: readonly Memslots[] = [new Memslots(0), new Memslots(1)];
+  readonly engines: MappingEngine[] = [];
+  readonly tlbs: Tlb[] = [];
+  /** Set by the shadow engine. */
+  writeGuard: WriteGuard | undefined = undefined;
+  trace: MmuTrace | undefined = undefined;
+  hooks: MmuHooks | undefined = undefined;
+  nxHugePages: boolean;
+  /** Generation of fast zapping, 0 or 1. */
+  generation = 0;
+  /** Counts changes of SPTEs, for the progress guard. */
+  changes = 0;
+  /** Things that should not happen and did. */
+  warnings = 0;
+  readonly #fixedQuota: number | undefined;
+  #quota = MIN_TABLES;
+
+  constructor(given: MmuOptions) {
+    const options = checkOptions(given);
+    this.host = options.host;
+    this.tdp = options.tables !== "shadow";
+    this.rootLevel = options.rootLevel;
+    this.maxPhyAddrBits = options.maxPhyAddrBits;
+    this.#legalShift = options.maxPhyAddrBits - 32;
+    this.maxPageLevel = options.maxPageLevel;
+    this.prefetch = options.prefetch;
+    this.linearBits = options.linearBits;
+    this.progressLimit = options.progressLimit;
+    this.mtrr = options.mtrr;
+    const ept = options.tables === "ept";
+    this.format = ept ? eptFormat(options.accessedDirty, options.execOnly) : LONG_FORMAT;
+    this.pml = options.pml && this.format.dirty !== 0;
+    this.mmio = ept ? EPT_MMIO : longMmioFormat(options.maxPhyAddrBits, options.l1tf);
+    this.nxHugePages = options.nxHugePages;
+    this.nxSplits = new NxSplits(this.pool, this.counters);
+    this.#fixedQuota = options.maxTables;
+    this.updateQuota();
+  }
+
+  /** Most tables that may be in use. */
+  get quota(): number {
+    return this.#quota;
+  }
+
+  /** Works the quota out again after memslots have changed. */
+  updateQuota(): void {
+    let frames = 0;
+    for (const space of this.spaces) for (const slot of space.all) frames += slot.frames;
+    this.#quota = this.#fixedQuota ?? Math.max(MIN_TABLES, Math.floor(frames * TABLES_PER_FRAME));
+  }
+
+  /** True when an address with this high half is below 2^MAXPHYADDR. */
+  isLegal(gpaHigh: number): boolean {
+    return gpaHigh >>> this.#legalShift === 0;
+  }
+
+  /** Something should not have happened. */
+  warn(text: string): void {
+    this.warnings++;
+    this.hooks?.onWarning?.(text);
+  }
+
+  /** Makes every vCPU forget its translations. */
+  flushAll(): void {
+    this.counters[Stat.REMOTE_TLB_FLUSH]++;
+    for (let i = 0; i < this.tlbs.length; i++) this.tlbs[i].flush();
+  }
+}

@@ -1,0 +1,72 @@
+/** From a guest frame to the host's frame: the part of a fault that may wait, and takes no lock. */
+
+import { Cause, type Fault, FaultResult } from "./fault.ts";
+import { PageKind } from "./host.ts";
+import type { Memslot } from "./memslot.ts";
+import { Tp } from "./trace.ts";
+import type { VcpuState } from "./vcpu_state.ts";
+
+/**
+ * Looks up the frame behind `fault.gfn`. On CONTINUE either `fault.hasPage` is true, and the caller
+ * gives the reference to the frame back, or there is no memory and the vCPU's MMIO cache knows it.
+ * @param gvaLo Halves of the linear address for the MMIO cache; 0 when there is none.
+ * @param access Rights of the guest (`Acc`), for the MMIO cache.
+ */
+export function faultIn(
+  vcpu: VcpuState,
+  fault: Fault,
+  gvaLo: number,
+  gvaHi: number,
+  access: number,
+): FaultResult {
+  const slot = fault.slot;
+  if (slot === undefined) {
+    const kept = access & vcpu.core.mmio.accessMask;
+    vcpu.mmioCache.fill(vcpu.slots, fault.generation, gvaLo, gvaHi, fault.gfn, kept);
+    return FaultResult.CONTINUE;
+  }
+  if (slot.invalid) return fault.end(FaultResult.RETRY, Cause.SLOT_UPDATE);
+  if (slot.readOnly && fault.write) return FaultResult.EMULATE;
+  const { page } = fault;
+  const { host } = vcpu.core;
+  const hostPage = slot.hostPageOf(fault.gfn);
+  host.getPage(hostPage, fault.write, false, page);
+  if (page.kind === PageKind.MUST_WAIT) {
+    if (deferred(vcpu, fault, hostPage)) {
+      return fault.end(FaultResult.RETRY, Cause.ASYNC_QUEUED);
+    }
+    host.getPage(hostPage, fault.write, true, page);
+  }
+  return page.kind === PageKind.FRAME ? accept(fault, slot) : refuse(vcpu, fault, hostPage);
+}
+
+function accept(fault: Fault, slot: Memslot): FaultResult {
+  fault.hasPage = true;
+  fault.pfn = fault.page.pfn;
+  fault.mapWritable = fault.page.writable && !slot.readOnly;
+  return FaultResult.CONTINUE;
+}
+
+function refuse(vcpu: VcpuState, fault: Fault, hostPage: number): FaultResult {
+  if (fault.page.kind !== PageKind.POISONED) return FaultResult.BAD_ADDRESS;
+  vcpu.core.host.signalPoison(hostPage);
+  return fault.end(FaultResult.RETRY, Cause.POISON);
+}
+
+/** Lets the guest run something else while the host brings the page in, if that may be. */
+function deferred(vcpu: VcpuState, fault: Fault, hostPage: number): boolean {
+  const { asyncFaults } = vcpu;
+  const { port } = asyncFaults;
+  const { trace } = vcpu.core;
+  if (fault.prefault || port === undefined || !port.mayDefer()) return false;
+  const { addressLo, addressHi, gfn } = fault;
+  if (asyncFaults.has(gfn)) {
+    trace?.emit(Tp.ASYNC_PF_DOUBLEFAULT, addressLo, addressHi, gfn);
+    asyncFaults.haltRequested = true;
+    return true;
+  }
+  trace?.emit(Tp.TRY_ASYNC_GET_PAGE, addressLo, addressHi, gfn);
+  if (!asyncFaults.queue(gfn, hostPage, addressLo, addressHi, vcpu.context)) return false;
+  vcpu.core.changes++;
+  return true;
+}

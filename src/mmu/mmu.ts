@@ -1,0 +1,163 @@
+/** One VM's MMU. */
+
+import type { Gfn, Pfn } from "../base/u64.ts";
+import { MmuCore } from "./core.ts";
+import { DirectEngine } from "./direct/engine.ts";
+import { takeDirtyLog } from "./dirty_log.ts";
+import type { MmuHooks } from "./hooks.ts";
+import type { Tlb } from "./host.ts";
+import { age, changePte, invalidateEnd, invalidateStart, testAge } from "./invalidation.ts";
+import { SpteMaker } from "./make_spte.ts";
+import type { Memslot, MemslotConfig } from "./memslot.ts";
+import type { MmuOptions } from "./options.ts";
+import { recoverNxSplits, shrink, zapAllFast } from "./reclaim.ts";
+import { CpuRole } from "./role.ts";
+import { SlotUpdates } from "./slot_updates.ts";
+import { type StatName, statsByName } from "./stats.ts";
+import { TableWalk } from "./table_walk.ts";
+import type { MmuTrace } from "./trace.ts";
+import { MmuVcpu } from "./vcpu.ts";
+import { VcpuRequest } from "./vcpu_state.ts";
+import { WriteTracking } from "./write_track.ts";
+
+/**
+ * One VM's MMU: memslots, tables and the vCPUs that use them. Belongs to one thread; its methods run
+ * to their end, so that no lock is needed.
+ */
+export class Mmu {
+  readonly core: MmuCore;
+  readonly direct: DirectEngine;
+  readonly writeTracking: WriteTracking;
+  readonly #vcpus: MmuVcpu[] = [];
+  readonly #maker: SpteMaker;
+  readonly #walk: TableWalk;
+  readonly #slots: SlotUpdates;
+
+  /** @throws DenovisorError `mmu` that names the option that is wrong. */
+  constructor(options: MmuOptions) {
+    this.core = new MmuCore(options);
+    this.direct = new DirectEngine(this.core);
+    this.core.engines.push(this.direct);
+    this.#maker = new SpteMaker(this.core);
+    this.#walk = new TableWalk(this.core);
+    this.#slots = new SlotUpdates(this.core, () => this.zapAll());
+    this.writeTracking = new WriteTracking(this.core);
+  }
+
+  get vcpus(): readonly MmuVcpu[] {
+    return this.#vcpus;
+  }
+
+  /** Adds a vCPU with paging off. */
+  createVcpu(tlb: Tlb): MmuVcpu {
+    const { maxPhyAddrBits } = this.core;
+    const features = { maxPhyAddrBits, gbPages: true, amd: false };
+    const role = CpuRole.fromRegisters(0, 0, 0, features, false, false);
+    const parts = {
+      core: this.core,
+      direct: this.direct,
+      maker: this.#maker,
+      walk: this.#walk,
+      unprotect: (gfn: Gfn) => this.writeTracking.unprotect(gfn),
+    };
+    const vcpu = new MmuVcpu(this.#vcpus.length, parts, tlb, role);
+    this.#vcpus.push(vcpu);
+    this.core.tlbs.push(tlb);
+    return vcpu;
+  }
+
+  /**
+   * Creates, moves or changes the memslot `config.id`.
+   * @param addressSpace 0, or 1 for system management mode.
+   * @throws DenovisorError `memslot` when it overlaps, wraps, is unaligned or too high.
+   */
+  setMemslot(config: MemslotConfig, addressSpace = 0): Memslot {
+    return this.#slots.set(config, addressSpace);
+  }
+
+  /** @throws DenovisorError `memslot` when there is no such slot. */
+  deleteMemslot(id: number, addressSpace = 0): void {
+    this.#slots.delete(id, addressSpace);
+  }
+
+  /** The memslot that holds `gfn`. */
+  findMemslot(gfn: Gfn, addressSpace = 0): Memslot | undefined {
+    return this.core.spaces[addressSpace].visible(gfn);
+  }
+
+  /**
+   * Reports and clears the dirty log of a slot.
+   * @param into One bit a frame; bits are added to what stands there.
+   * @returns How many frames were written since the last call.
+   */
+  takeDirtyLog(slot: Memslot, into: Uint32Array): number {
+    return takeDirtyLog(this.core, slot, into);
+  }
+
+  /** The host takes the host pages [start, end) away, from now until `invalidateEnd`. */
+  invalidateStart(start: number, end: number): void {
+    invalidateStart(this.core, start, end);
+  }
+
+  invalidateEnd(): void {
+    invalidateEnd(this.core);
+  }
+
+  /** True when the guest has used one of the host pages [start, end) since the last call. */
+  age(start: number, end: number): boolean {
+    return age(this.core, start, end);
+  }
+
+  /** Like `age`, but forgets nothing. */
+  testAge(start: number, end: number): boolean {
+    return testAge(this.core, start, end);
+  }
+
+  /** The host has put frame `pfn` behind `hostPage`. */
+  changePte(hostPage: number, pfn: Pfn, writable: boolean): void {
+    changePte(this.core, hostPage, pfn, writable);
+  }
+
+  /** Throws all tables away; vCPUs load new roots before they next run. */
+  zapAll(): void {
+    zapAllFast(this.core, () => {
+      for (const vcpu of this.#vcpus) vcpu.state.requests |= VcpuRequest.RELOAD;
+    });
+  }
+
+  /** Gives about `count` tables back to the host; returns how many. */
+  shrink(count: number): number {
+    return shrink(this.core, count);
+  }
+
+  get nxHugePages(): boolean {
+    return this.core.nxHugePages;
+  }
+
+  /** Switching the rule throws all tables away: both kinds of page may not stand side by side. */
+  set nxHugePages(on: boolean) {
+    if (on === this.core.nxHugePages) return;
+    this.core.nxHugePages = on;
+    this.zapAll();
+  }
+
+  /** Zaps the oldest sixtieth of the tables that the NX rule made; to be called every 60 s. */
+  recoverNxSplits(): number {
+    return recoverNxSplits(this.core);
+  }
+
+  /** Counters under KVM's names. */
+  stats(): Record<StatName, number> {
+    return statsByName(this.core.counters);
+  }
+
+  /** Where events go; undefined: nowhere. */
+  set trace(trace: MmuTrace | undefined) {
+    this.core.trace = trace;
+  }
+
+  /** For tests. */
+  set hooks(hooks: MmuHooks | undefined) {
+    this.core.hooks = hooks;
+  }
+}

@@ -1,0 +1,70 @@
+/**
+ * Tables that exist only because the NX rule forbade a large page (a large page is never executable,
+ * so that no instruction fetch can meet two sizes at once: the iTLB multihit erratum). They are kept
+ * in order of age, so that recovery can give the large pages back.
+ */
+
+import { Stat } from "./stats.ts";
+import { grown, TableFlag, type TablePool } from "./table_pool.ts";
+
+/** Recovery zaps this fraction of the list each time. */
+export const RECOVERY_RATIO = 60;
+/** Time between two recoveries, in milliseconds. */
+export const RECOVERY_PERIOD_MS = 60_000;
+
+/** The list of NX splits, oldest first; table 0 is its head. */
+export class NxSplits {
+  readonly #pool: TablePool;
+  readonly #counters: Float64Array;
+  #next: Int32Array = new Int32Array(0);
+  #prev: Int32Array = new Int32Array(0);
+
+  constructor(pool: TablePool, counters: Float64Array) {
+    this.#pool = pool;
+    this.#counters = counters;
+    pool.whenGrown((capacity) => {
+      this.#next = grown(this.#next, new Int32Array(capacity));
+      this.#prev = grown(this.#prev, new Int32Array(capacity));
+    });
+  }
+
+  /** Tables in the list. */
+  get count(): number {
+    return this.#counters[Stat.NX_LPAGE_SPLITS];
+  }
+
+  /** The table that has been here longest, or 0. */
+  get oldest(): number {
+    return this.#next[0];
+  }
+
+  /** How many tables one recovery zaps. */
+  get recoverable(): number {
+    return Math.ceil(this.count / RECOVERY_RATIO);
+  }
+
+  /** The NX rule made this table; `account` puts it into the list. */
+  add(table: number, account: boolean): void {
+    const { flags } = this.#pool;
+    flags[table] |= TableFlag.NX_SPLIT;
+    if (!account || (flags[table] & TableFlag.NX_ACCOUNTED) !== 0) return;
+    flags[table] |= TableFlag.NX_ACCOUNTED;
+    this.#counters[Stat.NX_LPAGE_SPLITS]++;
+    const last = this.#prev[0];
+    this.#next[last] = table;
+    this.#prev[table] = last;
+    this.#next[table] = 0;
+    this.#prev[0] = table;
+  }
+
+  /** The table goes away. */
+  remove(table: number): void {
+    const { flags } = this.#pool;
+    if ((flags[table] & TableFlag.NX_ACCOUNTED) !== 0) {
+      this.#counters[Stat.NX_LPAGE_SPLITS]--;
+      this.#next[this.#prev[table]] = this.#next[table];
+      this.#prev[this.#next[table]] = this.#prev[table];
+    }
+    flags[table] &= ~(TableFlag.NX_SPLIT | TableFlag.NX_ACCOUNTED);
+  }
+}

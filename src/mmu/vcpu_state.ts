@@ -1,0 +1,62 @@
+/** What the fault path keeps for each vCPU. */
+
+import { AsyncFaults } from "./async_pf.ts";
+import type { MmuCore } from "./core.ts";
+import { Fault } from "./fault.ts";
+import type { Tlb } from "./host.ts";
+import type { Memslots } from "./memslots.ts";
+import { MmioCache } from "./mmio_cache.ts";
+import { ProgressGuard } from "./progress.ts";
+import { TableFlag } from "./table_pool.ts";
+import type { SpteMaker } from "./make_spte.ts";
+
+/** Things a vCPU must do before it runs guest code again; bits of `VcpuState.requests`. */
+export const VcpuRequest = {
+  /** Its root is obsolete: load another. */
+  RELOAD: 1 << 0,
+} as const;
+
+/** One vCPU as the fault path sees it. */
+export class VcpuState {
+  readonly index: number;
+  readonly core: MmuCore;
+  readonly maker: SpteMaker;
+  readonly tlb: Tlb;
+  readonly fault: Fault = new Fault();
+  readonly mmioCache: MmioCache = new MmioCache();
+  readonly asyncFaults: AsyncFaults = new AsyncFaults();
+  readonly guard: ProgressGuard;
+  /** Memslots of the current address space. */
+  slots: Memslots;
+  /** Table of the direct root, or 0. */
+  root = 0;
+  /** Level of the direct root. */
+  rootLevel = 0;
+  /** Halves of the address of the instruction that runs, as far as the engine knows it. */
+  ripLo = 0;
+  ripHi = 0;
+  requests = 0;
+  /** Changes when an address may mean something else: a deferred fault is then not taken up again. */
+  context = 0;
+
+  constructor(index: number, core: MmuCore, maker: SpteMaker, tlb: Tlb) {
+    this.index = index;
+    this.core = core;
+    this.maker = maker;
+    this.tlb = tlb;
+    this.guard = new ProgressGuard(core.progressLimit);
+    this.slots = core.spaces[0];
+  }
+
+  /** True when the direct root is there and not zapped. */
+  get hasRoot(): boolean {
+    return this.root !== 0;
+  }
+
+  /** True when the root may still be walked but no longer be changed. */
+  get rootIsObsolete(): boolean {
+    const { pool, generation } = this.core;
+    return pool.generation[this.root] !== generation ||
+      (pool.flags[this.root] & TableFlag.INVALID) !== 0;
+  }
+}
