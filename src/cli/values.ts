@@ -2,7 +2,7 @@
 
 import { DenovisorError } from "../base/errors.ts";
 import { MAX_MEMORY_BYTES } from "../memory/guest_memory.ts";
-import { MAX_CPUS, MAX_TIMEOUT_MS, parseMemory } from "../vm/options.ts";
+import { type EngineChoice, MAX_CPUS, MAX_TIMEOUT_MS, parseMemory } from "../vm/options.ts";
 import type { Reader } from "./options.ts";
 
 /** A path: any text but the empty one. */
@@ -68,3 +68,6 @@ export function oneOf<const Words extends readonly string[]>(
     read: (given) => words.find((word) => word === given),
   };
 }
+
+/** An engine, or auto. */
+export const engine: Reader<EngineChoice> = oneOf("auto", "kvm");

@@ -22,6 +22,10 @@ export interface CliOptions {
   readonly program?: readonly string[];
 }
 
+/** Deno's own cache, which XDG_CACHE_HOME would move with denovisor's. */
+const DENO_DIR = Deno.env.get("DENO_DIR") ??
+  `${Deno.env.get("XDG_CACHE_HOME") ?? `${Deno.env.get("HOME")}/.cache`}/deno`;
+
 /** This Deno with src/main.ts; `flags` in place of -A. */
 export function denovisor(...flags: readonly string[]): string[] {
   return [Deno.execPath(), "run", "-q", ...(flags.length === 0 ? ["-A"] : flags), MAIN];
@@ -34,7 +38,7 @@ export async function cli(
 ): Promise<CliResult> {
   const child = new Deno.Command(program[0], {
     args: [...program.slice(1), ...args],
-    env,
+    env: { DENO_DIR, ...env },
     ...(cwd === undefined ? {} : { cwd }),
     stdin: "piped",
     stdout: "piped",

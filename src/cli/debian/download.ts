@@ -40,7 +40,13 @@ export async function download(
     return new Uint8Array(await new Blob(parts as Uint8Array<ArrayBuffer>[]).arrayBuffer());
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
-    throw new DenovisorError("fetch", `Cannot fetch ${url.href}: ${why}`, { url: url.href }, cause);
+    const short = why.replace(/^error sending request for url \(.*?\): /, ""); // it is named already
+    throw new DenovisorError(
+      "fetch",
+      `Cannot fetch ${url.href}: ${short}`,
+      { url: url.href },
+      cause,
+    );
   } finally {
     clearTimeout(timer);
   }

@@ -1,0 +1,77 @@
+/** `denovisor boot`: runs a guest with its console on this terminal. */
+
+import { chooseGuest } from "./choose_guest.ts";
+import { command } from "./command.ts";
+import { flag, optionalValue, quote, usage, value, valueOr, values } from "./options.ts";
+import { runGuest } from "./run_guest.ts";
+import * as reader from "./values.ts";
+
+/** The subcommand. */
+export const boot = command({
+  name: "boot",
+  words: "",
+  summary: "boot a guest; its console is on stdin and stdout",
+  details: [
+    "The kernel may be a Linux bzImage, an ELF file, a Multiboot kernel or a flat image: the format " +
+    "is detected. Without --kernel and --bios it is the Debian guest, which is fetched first when " +
+    "it is not there yet (see denovisor guest pull), and where that cannot be, a small guest that is " +
+    "part of denovisor.",
+    "On a terminal every key goes to the guest; Ctrl-A x quits, Ctrl-A h helps. Without a terminal " +
+    "stdin is passed on to the guest, and nothing waits for it.",
+    "Exit status: 0 when the guest powers off or resets, 124 on --timeout, 3 on a triple fault, 2 for " +
+    "a mistake in the command line, 128 + N when signal N ended the run (Ctrl-C: 130), with " +
+    "--debug-exit ((VALUE << 1) | 1) & 0xff when the guest writes VALUE to port 0xf4, and 1 for " +
+    "everything else.",
+  ],
+  options: {
+    kernel: value("FILE", "the kernel", reader.path),
+    initrd: values("FILE", "an initrd, or a Multiboot module", reader.path),
+    append: value("STRING", "the kernel's command line", reader.text),
+    bios: value("FILE", "firmware, which ends at 4 GiB", reader.path),
+    memory: valueOr("SIZE", "256M", "guest RAM: a number with K, M or G", reader.memory),
+    cpus: valueOr("N", "1", "number of vCPUs", reader.cpus),
+    engine: valueOr("ENGINE", "auto", "what runs guest code: auto or kvm", reader.engine),
+    "debug-exit": flag("let the guest end the run with a status by port 0xf4"),
+    timeout: value("SECONDS", "end the run after so long", reader.seconds),
+    stats: optionalValue(
+      "json",
+      "text",
+      "say at the end what the run counted, as lines or as one JSON object",
+      reader.oneOf("json"),
+    ),
+  },
+  async run({ options, words }, voice) {
+    if (words.length > 0) {
+      throw usage(
+        `Cannot use ${quote(words[0])}: expected options only (a kernel is --kernel FILE)`,
+      );
+    }
+    const ownGuest = options.kernel === undefined && options.bios === undefined;
+    if (ownGuest && options.initrd.length > 0) {
+      throw usage(
+        `Cannot use --initrd ${quote(options.initrd[0])}: found no --kernel, expected one with it`,
+      );
+    }
+    const guest = ownGuest ? await chooseGuest(options, voice) : {
+      kernel: options.kernel,
+      initrd: options.initrd,
+      append: options.append,
+      pipedInput: { after: undefined, atEnd: "" },
+    };
+    return await runGuest({
+      vm: {
+        kernel: guest.kernel,
+        initrd: guest.initrd,
+        append: guest.append,
+        bios: options.bios,
+        memory: options.memory,
+        cpus: options.cpus,
+        engine: options.engine,
+        debugExit: options["debug-exit"],
+        timeoutMs: options.timeout,
+      },
+      pipedInput: guest.pipedInput,
+      stats: options.stats,
+    }, voice);
+  },
+});

@@ -1,0 +1,66 @@
+/** Which guest `denovisor boot` runs when it is given none. */
+
+import { DenovisorError } from "../base/errors.ts";
+import { BUILTIN_GUEST_AUTO } from "../boot/builtin_guest.ts";
+import type { EngineChoice } from "../vm/options.ts";
+import type { PipedInput } from "./console_link.ts";
+import { cachedGuest, COMMAND_LINE, type DebianGuest } from "./debian/guest.ts";
+import { READY_LINE } from "./debian/init.ts";
+import { fetchGuest, mirrorFromEnvironment } from "./guest_pull.ts";
+import type { Voice } from "./voice.ts";
+
+/** What to boot, as options of a Vm. */
+export interface GuestChoice {
+  /** Undefined: the built-in guest. */
+  readonly kernel: string | undefined;
+  readonly initrd: readonly string[];
+  readonly append: string | undefined;
+  readonly pipedInput: PipedInput;
+}
+
+/** Ctrl-D, the end of input on a terminal: it ends the shell or the echo, and so the guest. */
+const END_OF_INPUT = "\x04";
+/** What the built-in guest says when it reads its console (tests/guests/demo.s). */
+const BUILTIN_READY = "Type a line";
+
+/** The user's part in the choice. */
+export interface GuestWishes {
+  readonly engine: EngineChoice;
+  readonly append: string | undefined;
+}
+
+/**
+ * The Debian guest, fetched first when it has to be, where the host can run it; else the built-in
+ * one. Says which and why.
+ */
+export async function chooseGuest(wishes: GuestWishes, voice: Voice): Promise<GuestChoice> {
+  const found = await findDebian(voice);
+  if (typeof found === "string") {
+    voice.say(`Taking the built-in guest: ${found}`);
+    // Without a terminal nobody may ever type what it waits for.
+    const auto = Deno.stdin.isTerminal() ? "" : BUILTIN_GUEST_AUTO;
+    return {
+      kernel: undefined,
+      initrd: [],
+      append: wishes.append ?? auto,
+      pipedInput: { after: BUILTIN_READY, atEnd: END_OF_INPUT },
+    };
+  }
+  voice.say(`Taking the guest ${found.description}: no --kernel is given`);
+  return {
+    kernel: found.kernel,
+    initrd: [found.initramfs],
+    append: wishes.append === undefined ? COMMAND_LINE : `${COMMAND_LINE} ${wishes.append}`,
+    pipedInput: { after: READY_LINE, atEnd: END_OF_INPUT },
+  };
+}
+
+/** The guest, or why there is none. */
+async function findDebian(voice: Voice): Promise<DebianGuest | string> {
+  try {
+    return await cachedGuest() ?? await fetchGuest(mirrorFromEnvironment(), voice);
+  } catch (error) {
+    if (!(error instanceof DenovisorError) || error.code === "usage") throw error;
+    return `the Debian guest is not to be had (${error.message})`;
+  }
+}

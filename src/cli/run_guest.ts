@@ -1,0 +1,66 @@
+/** One run of a guest, its console on this process's terminal or pipes. */
+
+import { describeOutcome } from "../machine/outcome.ts";
+import type { VmOptions } from "../vm/options.ts";
+import { Vm, type VmOutcome } from "../vm/vm.ts";
+import { forwardInput, forwardKeys, forwardOutput, type PipedInput } from "./console_link.ts";
+import { EndingSignals } from "./ending_signals.ts";
+import { ESCAPE_HELP } from "./escape_keys.ts";
+import { exitStatus, type StopCause } from "./exit_status.ts";
+import { RawTerminal } from "./raw_terminal.ts";
+import { sayStats, type StatsFormat } from "./stats.ts";
+import type { Voice } from "./voice.ts";
+
+/** How to run the guest. */
+export interface RunOptions {
+  readonly vm: VmOptions;
+  readonly pipedInput: PipedInput;
+  readonly stats: StatsFormat | undefined;
+}
+
+/**
+ * Boots a guest and runs it to its end; gives the exit status.
+ * @throws DenovisorError of `Vm.boot`, and `file` when stdout cannot be written.
+ */
+export async function runGuest(options: RunOptions, voice: Voice): Promise<number> {
+  using signals = new EndingSignals();
+  const booting = Vm.boot(options.vm);
+  const booted = await Promise.race([booting, signals.first]);
+  if (typeof booted === "string") {
+    booting.then((vm) => vm[Symbol.asyncDispose](), () => {}); // the process ends before that
+    return exitStatus({ kind: "stopped" }, booted);
+  }
+  await using vm = booted;
+  voice.say(`Taking the engine ${vm.engine.name}: ${vm.engine.reason}`);
+  voice.say(`Booting ${vm.description}`);
+  const { outcome, stoppedBy } = await attend(vm, signals, options.pipedInput, voice);
+  voice.say(describeOutcome(outcome));
+  if (options.stats !== undefined) sayStats(options.stats, vm.stats(), outcome, voice);
+  return exitStatus(outcome, stoppedBy);
+}
+
+/** Connects the console and waits for the end of the run. */
+async function attend(
+  vm: Vm,
+  signals: EndingSignals,
+  pipedInput: PipedInput,
+  voice: Voice,
+): Promise<{ outcome: VmOutcome; stoppedBy: StopCause | undefined }> {
+  using terminal = RawTerminal.enter();
+  const stop = Promise.withResolvers<StopCause>();
+  signals.first.then(stop.resolve);
+  const output = forwardOutput(vm.console, voice).then((read) => {
+    if (!read) stop.resolve("SIGPIPE");
+  });
+  if (terminal === undefined) forwardInput(vm.console, pipedInput);
+  else {
+    voice.say(ESCAPE_HELP);
+    forwardKeys(vm.console, voice, () => stop.resolve("quit"));
+  }
+  const ended = vm.wait();
+  const first = await Promise.race([ended, output.then(() => ended), stop.promise]);
+  if (typeof first === "string") return { outcome: await vm.stop(), stoppedBy: first };
+  // What the guest wrote before its end is still on its way to a reader that may be slow.
+  await Promise.race([output, stop.promise]);
+  return { outcome: first, stoppedBy: undefined };
+}

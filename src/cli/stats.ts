@@ -1,0 +1,38 @@
+/** What a run counted, for `denovisor boot --stats`. */
+
+import type { VmStats } from "../vm/stats.ts";
+import type { VmOutcome } from "../vm/vm.ts";
+import type { Voice } from "./voice.ts";
+
+/** As lines for people, or as one JSON object on a line of its own. */
+export type StatsFormat = "text" | "json";
+
+/** Says what the run counted. */
+export function sayStats(
+  format: StatsFormat,
+  stats: VmStats,
+  outcome: VmOutcome,
+  voice: Voice,
+): void {
+  if (format === "json") voice.raw(JSON.stringify({ outcome: outcome.kind, ...stats }));
+  else for (const line of statsLines(stats)) voice.say(line);
+}
+
+function statsLines(stats: VmStats): string[] {
+  const { firstInstructionMs } = stats.startup;
+  return [
+    `Engine ${stats.engine}: the guest ran ${
+      stats.wallSeconds.toFixed(3)
+    } s, its first instruction ` +
+    `${firstInstructionMs.toFixed(0)} ms after the start of the process`,
+    `Exits: ${list(stats.exits)}`,
+    `Accesses that no device took: ports ${stats.unclaimedPorts}, MMIO ${stats.unclaimedMmio}`,
+    ...Object.keys(stats.engineCounters).length === 0
+      ? []
+      : [`Engine counters: ${list(stats.engineCounters)}`],
+  ];
+}
+
+function list(counts: object): string {
+  return Object.entries(counts).map(([name, count]) => `${name} ${count}`).join(", ");
+}
