@@ -1,3 +1,4 @@
+/// <reference lib="deno.unstable" />
 /**
  * Lint rule `denovisor/no-bitwise-address`: bitwise operators cut their operands to 32 bits, so they
  * may not meet a guest physical address or a frame number outside src/base/.
