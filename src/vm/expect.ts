@@ -73,7 +73,7 @@ export class Expecter {
       const wanted = checkPattern(pattern);
       checkTimeout(timeoutMs);
       const timer = setTimeout(
-        () => this.#fail(pending, "expect-timeout", `it did not come within ${timeoutMs} ms`),
+        () => this.#fail(pending, "expect-timeout", `: it did not come within ${timeoutMs} ms`),
         timeoutMs,
       );
       const from = this.#mark;
@@ -93,7 +93,9 @@ export class Expecter {
     this.#decode();
     for (const pending of this.#pending) this.#try(pending);
     if (this.#ended !== undefined) {
-      for (const pending of this.#pending) this.#fail(pending, "guest-ended", this.#ended);
+      for (const pending of this.#pending) {
+        this.#fail(pending, "guest-ended", `, which has ended: ${this.#ended}`);
+      }
     }
     this.#forget();
   }
@@ -147,7 +149,7 @@ export class Expecter {
     pending.reject(
       new DenovisorError(
         code,
-        `Cannot find ${pattern} on the console: ${why}; ` +
+        `Cannot find ${pattern} on the console${why}; ` +
           `the last output was ${JSON.stringify(lastOutput)}`,
         { pattern, lastOutput },
       ),

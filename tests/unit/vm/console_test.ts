@@ -122,7 +122,10 @@ Deno.test("expect fails at once when the guest ends, after its last output was s
   assertEquals((await there).text, "bye");
   const error = await assertRejects(() => absent, DenovisorError);
   assertEquals(error.code, "guest-ended");
-  assertStringIncludes(error.message, 'Guest powered off; the last output was "bye"');
+  assertStringIncludes(
+    error.message,
+    'on the console, which has ended: Guest powered off; the last output was "bye"',
+  );
   const late = await assertRejects(() => guest.console.expect("x"), DenovisorError);
   assertEquals(late.code, "guest-ended");
 });

@@ -1,0 +1,85 @@
+/** How runs end, with real guests. */
+
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { DenovisorError } from "../../src/base/errors.ts";
+import { Vm } from "../../src/vm/vm.ts";
+import { buildGuest } from "../../tools/guests.ts";
+import { testWith } from "../support/requirement.ts";
+import { bootCode, bootGuest, ENDLESS_LOOP, kvmGuests } from "../support/vm_guest.ts";
+
+testWith(kvmGuests, "a guest leaves through the debug exit with its value", async () => {
+  await using vm = await bootGuest("hello", { debugExit: true });
+  assertEquals(await vm.wait(), { kind: "debug-exit", value: 0x10 });
+  assertEquals(vm.console.transcript, "hello from the guest\r\n");
+});
+
+for (const [way, kind] of [["acpi-off", "power-off"], ["acpi-reset", "reset"]] as const) {
+  testWith(kvmGuests, `a guest that does ${way} ends with ${kind}`, async () => {
+    await using vm = await bootGuest("power", { append: way, debugExit: true });
+    assertEquals(await vm.wait(), { kind });
+  });
+}
+
+for (const way of ["cf9", "i8042", "port92"]) {
+  testWith(kvmGuests, `a guest that resets through ${way} ends with reset`, async () => {
+    await using vm = await bootGuest("power", { append: way, debugExit: true });
+    assertEquals(await vm.wait(), { kind: "reset" });
+  });
+}
+
+testWith(
+  kvmGuests,
+  "firmware starts at the reset vector, with its shadow below 1 MiB",
+  async () => {
+    const bios = await buildGuest("reset");
+    await using vm = await Vm.boot({ bios, memory: "16M", debugExit: true, timeoutMs: 10_000 });
+    assertEquals([await vm.wait(), vm.console.transcript], [
+      { kind: "debug-exit", value: 0x10 },
+      "reset ok\r\n",
+    ]);
+  },
+);
+
+testWith(kvmGuests, "a triple fault ends the run and says where", async () => {
+  await using vm = await bootGuest("triple_fault");
+  const outcome = await vm.wait();
+  assert(outcome.kind === "triple-fault", `found ${outcome.kind}`);
+  assertMatch(outcome.reason, /RIP 0x[0-9a-f]+/);
+  assertEquals(vm.console.transcript, "about to fault three times\r\n");
+});
+
+testWith(kvmGuests, "a guest that halts with interrupts off ends the run", async () => {
+  await using vm = await bootGuest("halt");
+  assertEquals(await vm.wait(), { kind: "halted" });
+});
+
+testWith(kvmGuests, "a guest that runs too long ends with timeout", async () => {
+  await using vm = await bootCode(ENDLESS_LOOP, { timeoutMs: 300 });
+  assertEquals(await vm.wait(), { kind: "timeout" });
+  assert(vm.stats().wallSeconds < 5, `it took ${vm.stats().wallSeconds} s`);
+});
+
+testWith(kvmGuests, "a guest in an endless loop stops when it is told to", async () => {
+  await using vm = await bootGuest("endless_loop");
+  await vm.console.expect("looping\r\n");
+  const before = performance.now();
+  assertEquals(await vm.stop(), { kind: "stopped" });
+  const ms = performance.now() - before;
+  assert(ms < 1000, `it took ${ms} ms`);
+  Deno.stdout.writeSync(new TextEncoder().encode(`stopped after ${ms.toFixed(1)} ms `));
+  assertEquals(await vm.stop(), { kind: "stopped" });
+});
+
+testWith(kvmGuests, "disposing a Vm ends its guest, and expect fails at once", async () => {
+  const vm = await bootGuest("endless_loop");
+  const waiting = assertRejects(() => vm.console.expect("login:"), DenovisorError);
+  await vm.console.expect("looping\r\n");
+  await vm[Symbol.asyncDispose]();
+  assertEquals((await waiting).code, "guest-ended");
+  assertEquals(await vm.wait(), { kind: "stopped" });
+});
+
+testWith(kvmGuests, "an image that cannot be booted is an error of boot", async () => {
+  const error = await assertRejects(() => bootCode([]), DenovisorError);
+  assertEquals(error.code, "image");
+});
