@@ -43,6 +43,11 @@ const RECIPES = {
   entry32_linux: { source: "linux_entry", link: "bzimage", define: { HAS_64_BIT_ENTRY: 0 } },
   entry64: { source: "linux_entry", link: "bzimage", define: { HAS_64_BIT_ENTRY: 1 } },
   entry64_elf: { link: "elf" },
+  ports: { link: "multiboot" },
+  mmio: { link: "multiboot" },
+  mmio_top: { link: "multiboot" },
+  smp: { link: "multiboot" },
+  timer: { link: "multiboot" },
   linuxboot: { link: "rom", folder: LINUXBOOT, optionRom: true },
 } as const satisfies Record<string, Recipe>;
 
