@@ -10,6 +10,13 @@ import type { WalkRules } from "./rules.ts";
 /** Frames in a page of level 1, 2, 3 whose entries are 8 bytes. */
 export const FRAMES_BY_LEVEL: readonly number[] = [0, 1, 512, 512 * 512];
 
+/** Index in its table of the entry of `level` that the address `hi:lo` uses (SDM 3A figures 4-2, 4-8). */
+export function gpteIndex(rules: WalkRules, lo: number, hi: number, level: number): number {
+  if (rules.entryBytes === 4) return level === 1 ? lo >>> 12 & 1023 : lo >>> 22;
+  if (level === 3) return (lo >>> 30 | hi << 2) & 511;
+  return (level < 3 ? lo >>> level * 9 + 3 : hi >>> level * 9 - 29) & 511;
+}
+
 export function gpteIsPresent(rules: WalkRules, lo: number): boolean {
   return (lo & rules.presentMask) !== 0;
 }
@@ -34,7 +41,9 @@ export function gpteAccess(rules: WalkRules, lo: number, hi: number): number {
 
 /** The frame that bits 51:12 name: the next table, or a leaf's first frame if it is 4 KiB. */
 export function gpteTableGfn(lo: number, hi: number): Gfn {
-  return (hi & 0xf_ffff) * 0x10_0000 + (lo >>> 12) as Gfn;
+  const high = hi & 0xf_ffff;
+  // Without the branch the sum would be worked out in floating point.
+  return (high === 0 ? lo >>> 12 : high * 0x10_0000 + (lo >>> 12)) as Gfn;
 }
 
 /** The first frame of the page that a leaf of `level` maps. */

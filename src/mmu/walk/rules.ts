@@ -2,7 +2,7 @@
  * What a role means for a walk, worked out once for each role.
  */
 
-import { type CpuRole, PagingMode } from "../role.ts";
+import { CpuRole, PagingMode } from "../role.ts";
 import { permissionBitmap } from "./permissions.ts";
 import { misconfiguredEpt, type ReservedBits, reservedBits } from "./reserved.ts";
 
@@ -35,6 +35,8 @@ export interface WalkRules {
   /** 4 or 8. */
   readonly entryBytes: number;
   readonly ept: boolean;
+  /** 8-byte entries that are not EPT: what `fastWalk` takes. */
+  readonly plain: boolean;
   /** PAE: the walk begins at a cached PDPTE. */
   readonly pae: boolean;
   /** Protection keys are on. */
@@ -55,6 +57,16 @@ export interface WalkRules {
   readonly misconfigured: Uint32Array;
   readonly permissions: Uint8Array;
 }
+
+/** The role of a vCPU whose paging is off. */
+export const NO_PAGING: CpuRole = CpuRole.fromRegisters(
+  0,
+  0,
+  0,
+  { maxPhyAddrBits: 52, gbPages: false, amd: false },
+  false,
+  false,
+);
 
 const rulesByRole = new Map<CpuRole, WalkRules>();
 
@@ -80,13 +92,15 @@ const LEVELS: Readonly<Record<PagingMode, number>> = {
 
 function makeRules(role: CpuRole): WalkRules {
   const { mode } = role;
+  const levels = LEVELS[mode];
   const ept = mode === PagingMode.EPT4 || mode === PagingMode.EPT5;
-  const flags = !ept || role.eptAccessedDirty;
+  const flags = ept ? role.eptAccessedDirty : levels > 0;
   return {
     role,
-    levels: LEVELS[mode],
+    levels,
     entryBytes: mode === PagingMode.BITS32 ? 4 : 8,
     ept,
+    plain: levels > 0 && mode !== PagingMode.BITS32 && !ept,
     pae: mode === PagingMode.PAE,
     keys: role.pke,
     beyondHi: beyondHi(mode),

@@ -6,10 +6,12 @@
 
 import { type Gfn, type Gpa, gpaOf } from "../../base/u64.ts";
 import { Acc, Access, Pferr } from "../pferr.ts";
-import { CpuRole } from "../role.ts";
+import type { CpuRole } from "../role.ts";
+import { fastWalk } from "./fast_walk.ts";
 import {
   gpteAccess,
   gpteFrames,
+  gpteIndex,
   gpteIsLeaf,
   gpteIsPresent,
   gpteIsReserved,
@@ -20,45 +22,35 @@ import type { GuestTables, NestedTranslation } from "./guest_tables.ts";
 import { pdpteIsValid } from "./pdptrs.ts";
 import { accessBits, keyRefuses } from "./permissions.ts";
 import { WalkFault, WalkResult } from "./result.ts";
-import { type WalkRules, walkRules } from "./rules.ts";
+import { NO_PAGING, Pte, type WalkRules, walkRules } from "./rules.ts";
 import type { WalkTrace } from "./trace.ts";
 
-/** Walks that lost a race for an entry this many times in a row end as `WalkFault.CONTENDED`. */
+/** A walk that loses the race for an entry more often than this ends as `WalkFault.CONTENDED`. */
 export const MAX_RESTARTS = 64;
-
-/** How one attempt ended. */
-const Attempt = { FAULT: 0, DONE: 1, RESTART: 2 } as const;
-type Attempt = typeof Attempt[keyof typeof Attempt];
-
-/** A role for the time before `setRole`. */
-const NO_PAGING = CpuRole.fromRegisters(
-  0,
-  0,
-  0,
-  { maxPhyAddrBits: 52, gbPages: false, amd: false },
-  false,
-  false,
-);
 
 /** Walks the page tables of one vCPU. */
 export class Walker {
   /** What the last walk found. */
   readonly result: WalkResult = new WalkResult();
-  /** PAE: the four PDPTEs that `loadPdptrs` cached, low and high halves by turns. */
+  /** PAE: the four cached PDPTEs, low and high halves by turns. */
   readonly pdptrs: Uint32Array = new Uint32Array(8);
   /** The PKRU register; used when CR4.PKE is set. */
   pkru = 0;
   /** Told of each walk, entry and flag. */
   trace: WalkTrace | null = null;
-  /** For tests: called between the reading of an entry and the setting of its flags. */
+  /** For tests: called after an entry has been read and before its flags are set. */
   beforeUpdate: ((level: number) => void) | null = null;
 
   readonly #tables: GuestTables;
   readonly #nested: NestedTranslation | null;
   #rules: WalkRules = walkRules(NO_PAGING);
   #rootGfn = 0 as Gfn;
+  /** Halves of the address of the last walk. */
+  readonly #address = new Uint32Array(2);
+  /** By level: frame of the table after the second translation. Full walks only. */
+  readonly #tableGfns = new Float64Array(6);
   /** PDPTEs on their way into `pdptrs`. */
-  readonly #loading: Uint32Array = new Uint32Array(8);
+  readonly #loading = new Uint32Array(8);
 
   /** @param nested The second translation, when the tables are those of a nested guest. */
   constructor(tables: GuestTables, nested: NestedTranslation | null = null) {
@@ -76,7 +68,7 @@ export class Walker {
     if (role !== this.#rules.role) this.#rules = walkRules(role);
   }
 
-  /** Sets the root from CR3 (or an EPT pointer) `hi:lo`. PAE needs `loadPdptrs` besides. */
+  /** Sets the root from bits 51:12 of CR3 (or of an EPT pointer) `hi:lo`. PAE needs `loadPdptrs` besides. */
   setRoot(lo: number, hi: number): void {
     this.#rootGfn = gpteTableGfn(lo, hi);
   }
@@ -87,28 +79,25 @@ export class Walker {
    * writes to the table.
    * @returns false, with the old ones still cached, when a present one has reserved bits set or the
    *   table is outside RAM: the instruction then ends with #GP(0). With `WalkFault.NESTED` in
-   *   `result.fault` it is a fault of the second translation instead.
+   *   `result.fault` it ends with that fault of the second translation instead.
    */
   loadPdptrs(cr3Lo: number): boolean {
     const { result } = this;
-    const { entry } = this.#tables;
-    const index = (cr3Lo >>> 5 & 0x7f) * 4;
-    const table = this.#tableFrame(cr3Lo >>> 12 as Gfn, index * 8, Access.READ);
-    if (table < 0) return false;
-    for (let i = 0; i < 8; i += 2) {
-      if (!this.#tables.read64(table as Gfn, index + i / 2)) {
-        result.fault = WalkFault.OUTSIDE_RAM;
-        return false;
-      }
-      if (!pdpteIsValid(entry[0], entry[1], this.#rules.role.maxPhyAddrBits)) {
-        result.fault = WalkFault.RESERVED;
-        return false;
-      }
-      this.#loading[i] = entry[0];
-      this.#loading[i + 1] = entry[1];
+    const { words } = this.#tables;
+    const first = (cr3Lo & 0xfe0) / 4;
+    const frame = this.#tableFrame(cr3Lo >>> 12 as Gfn, first * 4, Access.READ);
+    if (frame < 0) return false;
+    const base = this.#tables.wordOf(frame as Gfn);
+    result.fault = base < 0 ? WalkFault.OUTSIDE_RAM : WalkFault.NONE;
+    for (let i = 0; i < 8 && result.fault === WalkFault.NONE; i += 2) {
+      const lo = words[base + first + i];
+      const hi = words[base + first + i + 1];
+      if (!pdpteIsValid(lo, hi, this.#rules.role.maxPhyAddrBits)) result.fault = WalkFault.RESERVED;
+      this.#loading[i] = lo;
+      this.#loading[i + 1] = hi;
     }
+    if (result.fault !== WalkFault.NONE) return false;
     this.pdptrs.set(this.#loading);
-    result.fault = WalkFault.NONE;
     return true;
   }
 
@@ -118,185 +107,247 @@ export class Walker {
    * @returns true when `result` has the frame; false when `result.fault` says why not.
    */
   walk(lo: number, hi: number, access: number): boolean {
-    const { result, trace } = this;
-    if (trace !== null) trace.pagetableWalk(lo, hi, access);
-    for (let tries = 0; tries <= MAX_RESTARTS; tries++) {
-      const attempt = this.#attempt(lo, hi, access);
-      if (attempt === Attempt.DONE) return true;
-      if (attempt === Attempt.FAULT) {
-        if (trace !== null) trace.walkerError(result.errorCode);
-        return false;
-      }
-    }
-    result.fault = WalkFault.CONTENDED;
-    result.errorCode = 0;
-    return false;
+    this.#address[0] = lo;
+    this.#address[1] = hi;
+    return this.#fastWalk(lo, hi, access) || this.#fullWalk(lo, hi, access);
+  }
+
+  /** Level of the topmost entry that walks read from memory: 5, 4 or 2; 0 when paging is off. */
+  get topLevel(): number {
+    return this.#rules.levels;
   }
 
   /** The rights (`Acc`) of the last walk's entries from the top down to and with `level`. */
   accessAt(level: number): number {
-    const { pteLo, pteHi, topLevel } = this.result;
+    const { entries } = this.result;
     let lo = ~0;
     let hi = 0;
-    for (let at = topLevel; at >= level; at--) {
-      lo &= pteLo[at];
-      hi |= pteHi[at];
+    for (let at = this.topLevel; at >= level; at--) {
+      lo &= entries[at * 2];
+      hi |= entries[at * 2 + 1];
     }
     return gpteAccess(this.#rules, lo, hi);
   }
 
-  /** Where the last walk read the entry of `level`, after the second translation. */
+  /** Protection key of the last walk's leaf; 0 when protection keys are off. */
+  get pkey(): number {
+    const { level, entries } = this.result;
+    return this.#rules.keys ? entries[level * 2 + 1] >>> 27 & 15 : 0;
+  }
+
+  /** True when the last walk's leaf is global, and CR4.PGE is set. */
+  get isGlobal(): boolean {
+    const { level, entries } = this.result;
+    return (entries[level * 2] & this.#rules.globalMask) !== 0;
+  }
+
+  /** Frame of the table in which the last walk read its entry of `level`, after the second translation. */
+  tableGfn(level: number): Gfn {
+    return this.#nested === null ? this.#tableName(level) : this.#tableGfns[level] as Gfn;
+  }
+
+  /** Where the last walk read its entry of `level`, after the second translation. */
   pteGpa(level: number): Gpa {
-    const { tableGfn, index } = this.result;
-    return gpaOf(tableGfn[level] as Gfn) + index[level] * this.#rules.entryBytes as Gpa;
+    return gpaOf(this.tableGfn(level)) + this.#index(level) * this.#rules.entryBytes as Gpa;
   }
 
   /** True when the entry of `level` still is what the last walk saw, or made of it. */
   entryUnchanged(level: number): boolean {
-    const { tableGfn, index, pteLo, pteHi } = this.result;
-    const { entry } = this.#tables;
-    if (this.#rules.entryBytes === 4) {
-      return this.#tables.read32(tableGfn[level] as Gfn, index[level]) && entry[0] === pteLo[level];
-    }
-    return this.#tables.read64(tableGfn[level] as Gfn, index[level]) &&
-      entry[0] === pteLo[level] && entry[1] === pteHi[level];
+    const { entries } = this.result;
+    const { words } = this.#tables;
+    const base = this.#tables.wordOf(this.tableGfn(level));
+    if (base < 0) return false;
+    const at = base + this.#index(level) * (this.#rules.entryBytes / 4);
+    return words[at] === entries[level * 2] &&
+      (this.#rules.entryBytes === 4 || words[at + 1] === entries[level * 2 + 1]);
   }
 
-  #attempt(lo: number, hi: number, access: number): Attempt {
+  #fastWalk(lo: number, hi: number, access: number): boolean {
     const rules = this.#rules;
-    const tables = this.#tables;
-    const { result, trace } = this;
-    const wide = rules.entryBytes === 8;
-    let level = rules.levels;
-    let table = this.#rootGfn as number;
-    result.topLevel = level;
-    if (level === 0) return this.#identity(lo, access);
-    if ((hi & rules.beyondHi) !== 0) return this.#fail(WalkFault.NOT_PRESENT, 0, level, access);
+    if (!rules.plain || this.#nested !== null || this.trace !== null) return false;
+    let root = this.#rootGfn;
     if (rules.pae) {
+      const { entries } = this.result;
       const at = lo >>> 30 << 1;
-      const pdpte = this.pdptrs[at];
-      result.pteLo[3] = pdpte;
-      result.pteHi[3] = this.pdptrs[at + 1];
-      if (trace !== null) trace.pagingElement(pdpte, this.pdptrs[at + 1], 3);
-      if ((pdpte & 1) === 0) return this.#fail(WalkFault.NOT_PRESENT, 0, 3, access);
-      table = gpteTableGfn(pdpte, this.pdptrs[at + 1]);
+      const pdpteLo = this.pdptrs[at];
+      const pdpteHi = this.pdptrs[at + 1];
+      if ((pdpteLo & Pte.PRESENT) === 0) return false;
+      entries[6] = pdpteLo;
+      entries[7] = pdpteHi;
+      root = gpteTableGfn(pdpteLo, pdpteHi);
     }
-    let allLo = ~0; // rights and flags that every entry has
-    let anyHi = 0; // NX if any entry has it
-    let pteLo = 0;
-    let pteHi = 0;
-    for (;; level--) {
-      const index = wide ? index64(lo, hi, level) : index32(lo, level);
-      if (this.#nested !== null) {
-        table = this.#tableFrame(table as Gfn, index * rules.entryBytes, Access.READ);
-        if (table < 0) return Attempt.FAULT;
-      }
-      result.tableGfn[level] = table;
-      result.index[level] = index;
-      if (!(wide ? tables.read64(table as Gfn, index) : tables.read32(table as Gfn, index))) {
-        return this.#fail(WalkFault.OUTSIDE_RAM, 0, level, access);
-      }
-      pteLo = tables.entry[0];
-      pteHi = wide ? tables.entry[1] : 0;
-      result.pteLo[level] = pteLo;
-      result.pteHi[level] = pteHi;
-      if (trace !== null) trace.pagingElement(pteLo, pteHi, level);
-      allLo &= pteLo;
-      anyHi |= pteHi;
-      if (!gpteIsPresent(rules, pteLo)) return this.#fail(WalkFault.NOT_PRESENT, 0, level, access);
-      if (gpteIsReserved(rules, pteLo, pteHi, level)) {
-        return this.#fail(WalkFault.RESERVED, Pferr.PRESENT | Pferr.RSVD, level, access);
-      }
-      if (gpteIsLeaf(rules, pteLo, level)) break;
-      table = gpteTableGfn(pteLo, pteHi);
-    }
+    return fastWalk(rules, this.#tables, this.result, root, this.pkru, lo, hi, access);
+  }
 
-    const acc = gpteAccess(rules, allLo, anyHi);
-    result.level = level;
+  #fullWalk(lo: number, hi: number, access: number): boolean {
+    const { result, trace } = this;
+    if (trace !== null) trace.pagetableWalk(lo, hi, access);
+    let fault: WalkFault = WalkFault.CONTENDED;
+    for (let tries = 0; tries <= MAX_RESTARTS && fault === WalkFault.CONTENDED; tries++) {
+      fault = this.#attempt(lo, hi, access);
+    }
+    result.fault = fault;
+    if (fault === WalkFault.NONE) return true;
+    result.errorCode = this.#errorCode(fault, access);
+    if (trace !== null) trace.walkerError(result.errorCode);
+    return false;
+  }
+
+  /** One walk from the top. `CONTENDED` when an entry changed before its flags were set. */
+  #attempt(lo: number, hi: number, access: number): WalkFault {
+    const { result } = this;
+    const { permissions, dirtyMask } = this.#rules;
+    const fault = this.#descend(lo, hi);
+    if (fault !== WalkFault.NONE) return fault;
+    const { level } = result;
+    const acc = level === 0 ? Acc.ALL : this.accessAt(level);
     result.access = acc;
-    result.pkey = rules.keys ? pteHi >>> 27 & 15 : 0;
-    result.global = (pteLo & rules.globalMask) !== 0;
-    const refused = this.#permission(acc, result.pkey, access);
-    if (refused !== 0) return this.#fail(WalkFault.PERMISSION, refused, level, access);
-
-    const frame = lo >>> 12 & gpteFrames(rules, level) - 1;
-    result.guestGfn = gpteLeafGfn(rules, pteLo, pteHi, level) + frame as Gfn;
-    result.gfn = result.guestGfn;
-    if (this.#nested !== null && !this.#translatePage(lo, access)) return Attempt.FAULT;
-
-    const write = (access & Access.WRITE) !== 0;
-    const clean = (pteLo & rules.dirtyMask) !== rules.dirtyMask;
-    result.cacheAccess = clean && !write ? acc & ~Acc.WRITE : acc;
-    result.fault = WalkFault.NONE;
-    result.errorCode = 0;
-    if ((allLo & rules.accessedMask) === rules.accessedMask && !(clean && write)) {
-      return Attempt.DONE;
+    if ((permissions[access >>> 1 & 15] >>> acc & 1) !== 0 || this.#keyRefuses(acc, access)) {
+      return WalkFault.PERMISSION;
     }
+    if (!this.#takeFrame(lo, access)) return WalkFault.NESTED;
+    const write = (access & Access.WRITE) !== 0;
+    const clean = (result.entries[level * 2] & dirtyMask) !== dirtyMask;
+    result.cacheAccess = clean && !write ? acc & ~Acc.WRITE : acc;
     return this.#setFlags(write);
   }
 
-  /** Paging off: linear addresses are physical, and everything is allowed. */
-  #identity(lo: number, access: number): Attempt {
-    const { result } = this;
-    result.level = 1;
-    result.access = Acc.ALL;
-    result.cacheAccess = Acc.ALL;
-    result.pkey = 0;
-    result.global = false;
-    result.guestGfn = lo >>> 12 as Gfn;
-    result.gfn = result.guestGfn;
-    if (this.#nested !== null && !this.#translatePage(lo, access)) return Attempt.FAULT;
-    result.fault = WalkFault.NONE;
-    result.errorCode = 0;
-    return Attempt.DONE;
+  /** Reads entries from the top down to the leaf or to the one at fault, whose level it leaves. */
+  #descend(lo: number, hi: number): WalkFault {
+    const rules = this.#rules;
+    const { result, trace } = this;
+    const { entries } = result;
+    result.level = rules.levels;
+    if ((hi & rules.beyondHi) !== 0) return WalkFault.NOT_PRESENT;
+    if (rules.pae) {
+      const at = lo >>> 30 << 1;
+      entries[6] = this.pdptrs[at];
+      entries[7] = this.pdptrs[at + 1];
+      if (trace !== null) trace.pagingElement(entries[6], entries[7], 3);
+      if ((entries[6] & Pte.PRESENT) === 0) {
+        result.level = 3;
+        return WalkFault.NOT_PRESENT;
+      }
+    }
+    for (let level = rules.levels; level > 0; level--) {
+      result.level = level;
+      const fault = this.#readEntry(level);
+      if (fault !== WalkFault.NONE) return fault;
+      const pteLo = entries[level * 2];
+      const pteHi = entries[level * 2 + 1];
+      if (trace !== null) trace.pagingElement(pteLo, pteHi, level);
+      if (!gpteIsPresent(rules, pteLo)) return WalkFault.NOT_PRESENT;
+      if (gpteIsReserved(rules, pteLo, pteHi, level)) return WalkFault.RESERVED;
+      if (gpteIsLeaf(rules, pteLo, level)) break;
+    }
+    return WalkFault.NONE;
   }
 
-  /** 0, or the bits of the error code that say why a page of these rights refuses the access. */
-  #permission(acc: number, pkey: number, access: number): number {
+  /** Reads the entry of `level` that the one above it leads to. */
+  #readEntry(level: number): WalkFault {
+    const { entries } = this.result;
+    const { words } = this.#tables;
+    const { entryBytes } = this.#rules;
+    const index = this.#index(level);
+    const frame = this.#tableFrame(this.#tableName(level), index * entryBytes, Access.READ);
+    if (frame < 0) return WalkFault.NESTED;
+    this.#tableGfns[level] = frame;
+    const base = this.#tables.wordOf(frame as Gfn);
+    if (base < 0) return WalkFault.OUTSIDE_RAM;
+    const at = base + index * (entryBytes / 4);
+    let tries = 16;
+    do {
+      entries[level * 2] = words[at];
+      entries[level * 2 + 1] = entryBytes === 8 ? words[at + 1] : 0;
+    } while (words[at] !== entries[level * 2] && --tries > 0); // see fastWalk on torn entries
+    return WalkFault.NONE;
+  }
+
+  /** Finds the frame of the address in the page that the leaf maps; false when it is refused. */
+  #takeFrame(lo: number, access: number): boolean {
     const rules = this.#rules;
-    if (rules.keys && keyRefuses(this.pkru, pkey, acc, access, rules.role.wp)) {
-      return Pferr.PRESENT | Pferr.PK;
+    const { result } = this;
+    const { level, entries } = result;
+    const pteLo = entries[level * 2];
+    const gfn = level === 0 ? lo >>> 12 : gpteLeafGfn(rules, pteLo, entries[level * 2 + 1], level) +
+      (lo >>> 12 & gpteFrames(rules, level) - 1);
+    const frame = this.#nested === null ? gfn : this.#nested.translate(gfn as Gfn, access);
+    if (frame < 0) {
+      result.nestedGpa = gpaOf(gfn as Gfn) + (lo & 0xfff) as Gpa;
+      result.nestedTable = false;
     }
-    return (rules.permissions[access >>> 1 & 15] >>> acc & 1) * Pferr.PRESENT;
+    result.gfn = frame as Gfn;
+    return frame >= 0;
   }
 
   /**
-   * Sets the accessed flag of every entry and, for a write, the dirty flag of the leaf. An entry that
-   * has changed since it was read makes the walk start again. Read-only memory keeps what it has.
+   * Sets the accessed flag of every entry and, for a write, the dirty flag of the leaf. Only the low
+   * half is exchanged; should the high half alone have changed since it was read, then the new entry
+   * has got a flag that it did not ask for, as a CPU may do at any time (SDM 3A §4.8), and the walk
+   * starts again. Read-only memory keeps what it has.
    */
-  #setFlags(write: boolean): Attempt {
+  #setFlags(write: boolean): WalkFault {
     const { accessedMask, dirtyMask, entryBytes } = this.#rules;
     const tables = this.#tables;
+    const { words } = tables;
     const { result, trace } = this;
-    for (let level = result.topLevel; level >= result.level; level--) {
-      const lo = result.pteLo[level];
-      const dirtying = write && level === result.level ? dirtyMask & ~lo : 0;
+    for (let level = this.topLevel; level >= result.level; level--) {
+      const lo = result.entries[level * 2];
       const accessing = accessedMask & ~lo;
+      const dirtying = write && level === result.level ? dirtyMask & ~lo : 0;
       if ((accessing | dirtying) === 0) continue;
-      const gfn = result.tableGfn[level] as Gfn;
-      const index = result.index[level];
-      if (this.#nested !== null && !this.#mayWriteTable(level)) return Attempt.FAULT;
+      if (!this.#mayWriteTable(level)) return WalkFault.NESTED;
+      const gfn = this.#tableGfns[level] as Gfn;
       if (!tables.isWritable(gfn)) continue;
       if (trace !== null && accessing !== 0) trace.setAccessedBit(this.pteGpa(level));
       if (trace !== null && dirtying !== 0) trace.setDirtyBit(this.pteGpa(level));
       if (this.beforeUpdate !== null) this.beforeUpdate(level);
+      const base = tables.wordOf(gfn);
+      if (base < 0) return WalkFault.CONTENDED;
+      const at = base + this.#index(level) * (entryBytes / 4);
       const newLo = (lo | accessing | dirtying) >>> 0;
-      const done = entryBytes === 8
-        ? tables.compareExchange64(gfn, index, lo, result.pteHi[level], newLo)
-        : tables.compareExchange32(gfn, index, lo, newLo);
-      if (!done) return Attempt.RESTART;
+      if (Atomics.compareExchange(words, at, lo, newLo) !== lo) return WalkFault.CONTENDED;
       tables.markDirty(gfn);
-      result.pteLo[level] = newLo;
+      if (entryBytes === 8 && Atomics.load(words, at + 1) !== result.entries[level * 2 + 1]) {
+        return WalkFault.CONTENDED;
+      }
+      result.entries[level * 2] = newLo;
     }
-    return Attempt.DONE;
+    return WalkFault.NONE;
   }
 
-  #fail(fault: WalkFault, why: number, level: number, access: number): Attempt {
-    const { result } = this;
-    result.fault = fault;
-    result.errorCode = why | accessBits(this.#rules.role, access);
-    result.level = level;
-    return Attempt.FAULT;
+  #keyRefuses(acc: number, access: number): boolean {
+    const { keys, role } = this.#rules;
+    return keys && keyRefuses(this.pkru, this.pkey, acc, access, role.wp);
+  }
+
+  /** The error code of a fault (SDM 3A §4.7). */
+  #errorCode(fault: WalkFault, access: number): number {
+    const bits = accessBits(this.#rules.role, access);
+    switch (fault) {
+      case WalkFault.NOT_PRESENT:
+      case WalkFault.OUTSIDE_RAM:
+        return bits;
+      case WalkFault.RESERVED:
+        return bits | Pferr.PRESENT | Pferr.RSVD;
+      case WalkFault.PERMISSION:
+        return bits | Pferr.PRESENT |
+          (this.#keyRefuses(this.result.access, access) ? Pferr.PK : 0);
+      default:
+        return 0;
+    }
+  }
+
+  /** Index in its table of the entry of `level` for the address of the last walk. */
+  #index(level: number): number {
+    return gpteIndex(this.#rules, this.#address[0], this.#address[1], level);
+  }
+
+  /** Frame of the table of `level` as the entry above it, or the root, names it. */
+  #tableName(level: number): Gfn {
+    if (level === this.topLevel && !this.#rules.pae) return this.#rootGfn;
+    const { entries } = this.result;
+    return gpteTableGfn(entries[level * 2 + 2], entries[level * 2 + 3]);
   }
 
   /** The L1 frame of a table, or -1 when the second translation refuses the entry at `offset` bytes. */
@@ -305,58 +356,18 @@ export class Walker {
     if (nested === null) return gfn;
     const kind = nested.tablesAreWritten ? Access.WRITE : access;
     const frame = nested.translate(gfn, kind | Access.USER);
-    if (frame < 0) this.#failNested(gpaOf(gfn) + offset as Gpa, true);
+    if (frame < 0) {
+      this.result.fault = WalkFault.NESTED;
+      this.result.nestedGpa = gpaOf(gfn) + offset as Gpa;
+      this.result.nestedTable = true;
+    }
     return frame;
   }
 
-  /** Asks the second translation whether the entry of `level` may be written, where reading it did not. */
+  /** Asks the second translation whether flags may be set in the table of `level`, if it was only read so far. */
   #mayWriteTable(level: number): boolean {
-    if (this.#nested!.tablesAreWritten) return true;
-    const { pteLo, pteHi, topLevel, index } = this.result;
-    const gfn = level === topLevel && !this.#rules.pae
-      ? this.#rootGfn
-      : gpteTableGfn(pteLo[level + 1], pteHi[level + 1]);
-    return this.#tableFrame(gfn, index[level] * this.#rules.entryBytes, Access.WRITE) >= 0;
+    if (this.#nested === null || this.#nested.tablesAreWritten) return true;
+    const offset = this.#index(level) * this.#rules.entryBytes;
+    return this.#tableFrame(this.#tableName(level), offset, Access.WRITE) >= 0;
   }
-
-  /** Takes the frame found through the second translation. */
-  #translatePage(lo: number, access: number): boolean {
-    const { result } = this;
-    const frame = this.#nested!.translate(result.guestGfn, access);
-    if (frame < 0) {
-      this.#failNested(gpaOf(result.guestGfn) + (lo & 0xfff) as Gpa, false);
-      return false;
-    }
-    result.gfn = frame as Gfn;
-    return true;
-  }
-
-  #failNested(gpa: Gpa, table: boolean): void {
-    const { result } = this;
-    result.fault = WalkFault.NESTED;
-    result.errorCode = 0;
-    result.nestedGpa = gpa;
-    result.nestedTable = table;
-  }
-}
-
-/** Index in a table of 512 entries (SDM 3A §4.5, figure 4-8). */
-function index64(lo: number, hi: number, level: number): number {
-  switch (level) {
-    case 1:
-      return lo >>> 12 & 511;
-    case 2:
-      return lo >>> 21 & 511;
-    case 3:
-      return (lo >>> 30 | hi << 2) & 511;
-    case 4:
-      return hi >>> 7 & 511;
-    default:
-      return hi >>> 16 & 511;
-  }
-}
-
-/** Index in a table of 1024 entries (SDM 3A §4.3, figure 4-2). */
-function index32(lo: number, level: number): number {
-  return level === 1 ? lo >>> 12 & 1023 : lo >>> 22;
 }
