@@ -145,15 +145,31 @@ export class MmuVcpu {
       const known = mmioFault(state, fault, walk, true, state.root, state.rootLevel);
       if (known !== FaultResult.INVALID) return this.#end(known);
     }
-    return this.#end(
-      core.tdp ? tdpPageFault(state, fault, walk) : nonpagingPageFault(state, fault, walk),
-    );
+    return this.#end(this.#runHandler());
   }
 
   /** Asks the progress guard after a fault that lets the guest try again. */
   mayResume(): boolean {
     const { state, fault } = this;
     return state.guard.allows(fault, this.#parts.core.changes, state.ripLo, state.ripHi);
+  }
+
+  /**
+   * Maps the pages of deferred faults that have come in, as long as their addresses mean the same.
+   * @returns true when there was one: the guest is to be told.
+   */
+  finishAsyncFaults(): boolean {
+    const { state, fault } = this;
+    let any = false;
+    for (;;) {
+      const ready = state.asyncFaults.takeReady();
+      if (ready === undefined) return any;
+      any = true;
+      if (ready.context !== state.context || !this.prepare()) continue;
+      fault.begin(ready.addressLo, ready.addressHi, 0, 0);
+      fault.prefault = true;
+      this.#runHandler();
+    }
   }
 
   /** True when the emulator should let the guest try again; see `RetryGuard`. */
@@ -214,6 +230,12 @@ export class MmuVcpu {
   #rootReaches(hi: number): boolean {
     const { rootLevel } = this.state;
     return rootLevel > 4 || (rootLevel === 4 ? hi >>> 16 : hi) === 0;
+  }
+
+  #runHandler(): FaultResult {
+    const { core, walk } = this.#parts;
+    const { state, fault } = this;
+    return core.tdp ? tdpPageFault(state, fault, walk) : nonpagingPageFault(state, fault, walk);
   }
 
   #end(result: FaultResult): FaultResult {
