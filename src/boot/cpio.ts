@@ -66,22 +66,23 @@ export function cpio(entries: readonly CpioEntry[]): Uint8Array {
   return archive;
 }
 
-/** The entries, each after the directories that lead to it. */
+/** The entries, each after the directories that lead to it: those given, or plain ones. */
 function* withParents(entries: readonly CpioEntry[]): Generator<CpioEntry> {
-  const given = new Set(entries.map((entry) => entry.path));
-  const written = new Set<string>();
+  const given = new Map<string, CpioEntry>();
   for (const entry of entries) {
     checkPath(entry.path);
-    const parts = entry.path.split("/");
-    for (let depth = 1; depth < parts.length; depth++) {
-      const parent = parts.slice(0, depth).join("/");
-      if (given.has(parent) || written.has(parent)) continue;
-      written.add(parent);
-      yield { kind: "directory", path: parent };
+    if (given.has(entry.path)) throw new TypeError(`Cannot archive ${entry.path}: given twice`);
+    given.set(entry.path, entry);
+  }
+  const written = new Set<string>();
+  for (const path of given.keys()) {
+    const parts = path.split("/");
+    for (let depth = 1; depth <= parts.length; depth++) {
+      const at = parts.slice(0, depth).join("/");
+      if (written.has(at)) continue;
+      written.add(at);
+      yield given.get(at) ?? { kind: "directory", path: at };
     }
-    if (written.has(entry.path)) throw new TypeError(`Cannot archive ${entry.path}: given twice`);
-    written.add(entry.path);
-    yield entry;
   }
 }
 

@@ -4,16 +4,13 @@
  */
 
 /** Video modes by name. */
-const VIDEO_MODES: Readonly<Record<string, number>> = {
-  normal: 0xffff,
-  ext: 0xfffe,
-  ask: 0xfffd,
-};
+const NORMAL = 0xffff;
+const VIDEO_MODES = new Map([["normal", NORMAL], ["ext", 0xfffe], ["ask", 0xfffd]]);
 
 /** The `vid_mode` that `vga=` asks for: a name or a number in C notation; "normal" by default. */
 export function videoMode(commandLine: string): number {
   const value = lastValue(commandLine, "vga") ?? "normal";
-  return VIDEO_MODES[value] ?? parseC(value)?.number ?? VIDEO_MODES.normal;
+  return VIDEO_MODES.get(value) ?? parseC(value)?.number ?? NORMAL;
 }
 
 /** Where RAM ends for the kernel by `mem=`, in bytes; Infinity without one. */
