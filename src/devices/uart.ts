@@ -1,12 +1,12 @@
 /**
  * The serial port of a PC: a 16550A (National Semiconductor PC16550D datasheet, 1995; sections are
- * its §8). Transmission takes no time. Reception takes none either, except that input waits for a
- * guest that listens: see `#listening`.
+ * its §8). Transmission takes no time. Reception is only as slow as the guest needs it: input waits
+ * for a guest that listens (`#listening`), and a long input comes in bursts (`BURST_BYTES`).
  */
 
 import { ByteDevice } from "./byte_device.ts";
-import { BREAK, type ByteSink, type ByteSource } from "./byte_stream.ts";
-import type { IrqLine } from "./device.ts";
+import { BREAK, type ByteSink, type ByteSource, NO_BYTE } from "./byte_stream.ts";
+import type { Clock, IrqLine } from "./device.ts";
 import { FIFO_DEPTH, UartFifo } from "./uart_fifo.ts";
 
 /** Ports of one UART. */
@@ -40,12 +40,21 @@ const DIVISOR_9600 = 12;
  * only waits for room to send reads it two or three times between its other accesses.
  */
 const POLLS_TO_LISTEN = 16;
+/**
+ * Input comes in bursts of so many bytes, with pauses between them. Without pauses a driver that
+ * reads as long as there is something would never leave its interrupt handler while much is typed,
+ * and what cannot go on to a reader meanwhile is dropped (Linux keeps 64 KiB). This is still five
+ * times as fast as 115,200 baud.
+ */
+const BURST_BYTES = 64;
+const PAUSE_NS = 1e6;
 
 /** What a UART is connected to. */
 export interface UartOptions {
   readonly name: string;
   /** First of its eight ports. */
   readonly base: number;
+  readonly clock: Clock;
   readonly irq: IrqLine;
   readonly input: ByteSource;
   readonly output: ByteSink;
@@ -58,6 +67,7 @@ export interface UartOptions {
 export class Uart extends ByteDevice {
   readonly name: string;
   readonly #base: number;
+  readonly #clock: Clock;
   readonly #irq: IrqLine;
   readonly #input: ByteSource;
   readonly #output: ByteSink;
@@ -82,12 +92,16 @@ export class Uart extends ByteDevice {
   /** The FIFO has bytes of the guest's own, sent in loopback. */
   #looped = false;
   #polls = 0;
+  /** Bytes left of the current burst; at 0 the next one begins at `#burstNs`. */
+  #burstLeft = BURST_BYTES;
+  #burstNs = 0;
   #level = false;
 
   constructor(options: UartOptions) {
     super();
     this.name = options.name;
     this.#base = options.base;
+    this.#clock = options.clock;
     this.#irq = options.irq;
     this.#input = options.input;
     this.#output = options.output;
@@ -95,16 +109,16 @@ export class Uart extends ByteDevice {
 
   /** Takes input as far as there is room. The machine calls it when the source may have more. */
   pull(): void {
-    if ((this.#mcr & Mcr.LOOPBACK) === 0 && this.#listening()) {
-      const depth = this.#depth();
-      while (this.#fifo.count < depth) {
-        const entry = this.#wire.count > 0 ? this.#wire.take() : this.#input.take();
-        if (entry < 0) break;
-        this.#fifo.put(entry);
-      }
-      this.#revealBreak();
+    if (this.#burstLeft === 0 && this.#clock.nowNs() >= this.#burstNs) {
+      this.#burstLeft = BURST_BYTES;
     }
+    if ((this.#mcr & Mcr.LOOPBACK) === 0 && this.#listening()) this.#receive();
     this.#update();
+  }
+
+  /** When `pull` is due next, on `Clock.nowNs`: the end of a pause, or Infinity. */
+  nextDeadlineNs(): number {
+    return this.#burstLeft === 0 ? this.#burstNs : Infinity;
   }
 
   protected override readByte(port: number): number {
@@ -175,18 +189,41 @@ export class Uart extends ByteDevice {
     return (this.#ier & Ier.RECEIVED) !== 0 || this.#polls >= POLLS_TO_LISTEN;
   }
 
-  #readData(): number {
-    if (this.#fifo.count > 0) this.#received = this.#fifo.take() & 0xff;
-    if (this.#fifo.count === 0) this.#looped = false;
+  /** Fills the FIFO: first with what the guest has reset away, then from the source. */
+  #receive(): void {
+    const depth = this.#depth();
+    while (this.#fifo.count < depth) {
+      const entry = this.#wire.count > 0 ? this.#wire.take() : this.#takeInput();
+      if (entry < 0) break;
+      this.#fifo.put(entry);
+    }
     this.#revealBreak();
-    this.#update();
-    return this.#received;
+  }
+
+  #takeInput(): number {
+    if (this.#burstLeft === 0) return NO_BYTE;
+    const entry = this.#input.take();
+    if (entry < 0) return NO_BYTE;
+    this.#burstLeft--;
+    if (this.#burstLeft === 0) this.#burstNs = this.#clock.nowNs() + PAUSE_NS;
+    return entry;
   }
 
   /**
-   * New input arrives after a read that found none, never before: the interrupt line then falls
-   * between two batches, so that an edge-triggered controller sees each of them.
+   * More input arrives once the FIFO is empty and the interrupt line has fallen: an edge-triggered
+   * controller then sees every filling, and a driver that reads one byte an interrupt gets the next.
    */
+  #readData(): number {
+    if (this.#fifo.count > 0) this.#received = this.#fifo.take() & 0xff;
+    this.#revealBreak();
+    this.#update();
+    if (this.#fifo.count === 0) {
+      this.#looped = false;
+      this.pull();
+    }
+    return this.#received;
+  }
+
   #readLineStatus(): number {
     const ready = this.#fifo.count > 0;
     let status = Lsr.EMPTY | this.#lineErrors | (ready ? Lsr.DATA_READY : 0);

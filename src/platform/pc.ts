@@ -62,8 +62,8 @@ export interface Pc {
   /** Takes waiting input and raises the interrupts that have come due. */
   poll(): void;
   /**
-   * When `poll` is due next, on `Clock.nowNs`; Infinity when only input can bring anything. Cheap,
-   * and the same until something changes: it may be asked after every exit.
+   * When `poll` is due next, on `Clock.nowNs`; Infinity when only new input can bring anything.
+   * Cheap, and the same until something changes: it may be asked after every exit.
    */
   nextDeadlineNs(): number;
 }
@@ -83,7 +83,14 @@ export function buildPc(options: PcOptions): Pc {
     ...(options.firmware === undefined ? {} : { firmware: options.firmware }),
   });
   const { input, output } = options.console;
-  const uart = new Uart({ name: "COM1", base: Port.COM1, irq: irq(Gsi.COM1), input, output });
+  const uart = new Uart({
+    name: "COM1",
+    base: Port.COM1,
+    clock,
+    irq: irq(Gsi.COM1),
+    input,
+    output,
+  });
   const cmos = new Cmos({ clock, irq: irq(Gsi.RTC), memory, cpus });
   const pm = new PowerManagement({ clock, sci: irq(Gsi.SCI), power });
   const pci = new PciBus(power);
@@ -124,6 +131,7 @@ export function buildPc(options: PcOptions): Pc {
       cmos.rtc.poll();
       pm.poll();
     },
-    nextDeadlineNs: () => Math.min(cmos.rtc.nextDeadlineNs(), pm.nextDeadlineNs()),
+    nextDeadlineNs: () =>
+      Math.min(uart.nextDeadlineNs(), cmos.rtc.nextDeadlineNs(), pm.nextDeadlineNs()),
   };
 }

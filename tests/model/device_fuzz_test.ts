@@ -309,15 +309,21 @@ Deno.test("uart loses and invents no byte whatever a driver does to it", () => {
     const typed = Array.from(random.bytes(random.below(200)));
     const waiting = [...typed];
     const received: number[] = [];
+    const clock = new FuzzClock();
     const uart = new Uart({
       name: "COM1",
       base: 0x3f8,
+      clock,
       irq: { set: () => {} },
       input: { take: () => waiting.shift() ?? NO_BYTE },
       output: { put: () => {} },
     });
-    for (let i = 0; i < 300; i++) drive(uart, random, received);
+    for (let i = 0; i < 300; i++) {
+      drive(uart, random, received);
+      clock.ns += random.below(200_000);
+    }
     for (let idle = 0; idle < 100; idle++) {
+      clock.ns += 1e6;
       while ((uart.readPort(0x3f8 + LSR, 1) & 1) !== 0) {
         received.push(uart.readPort(0x3f8 + DATA, 1));
       }
@@ -329,15 +335,18 @@ Deno.test("uart loses and invents no byte whatever a driver does to it", () => {
 Deno.test("uart interrupt line is up exactly while its identification shows a source", () => {
   const random = new Random(seed(16551));
   let level = false;
+  const clock = new FuzzClock();
   const uart = new Uart({
     name: "COM1",
     base: 0x3f8,
+    clock,
     irq: { set: (to) => void (level = to) },
     input: { take: () => random.oneIn(2) ? NO_BYTE : random.oneIn(8) ? BREAK : random.below(256) },
     output: { put: () => {} },
   });
   for (let i = 0; i < 100_000; i++) {
     const port = 0x3f8 + random.below(8);
+    clock.ns += random.below(100_000);
     if (random.oneIn(2)) uart.writePort(port, 1, random.below(256));
     else uart.readPort(port, 1);
     const before = level;

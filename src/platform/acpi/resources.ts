@@ -28,11 +28,6 @@ export function isaIrq(irq: number): Aml {
   return [0x22, ...word(1 << irq)];
 }
 
-/** A fixed range of memory (§6.4.3.4). */
-export function memory(base: number, sizeBytes: number): Aml {
-  return [0x86, ...word(9), 1, ...dword(base), ...dword(sizeBytes)];
-}
-
 /** The buses below a bridge (§6.4.3.5.3). */
 export function busWindow(first: number, last: number): Aml {
   return wordWindow(Space.BUS, 0, first, last);

@@ -69,14 +69,17 @@ Deno.test("port bus gives no device an access that reaches beyond it", () => {
   bus.claim(0x20, 1, device);
   bus.claim(0x22, 2, device);
   bus.claim(0xffff, 1, device);
-  for (const [port, size] of [[0x0f, 2], [0x11, 2], [0x10, 4], [0x13, 2], [0x20, 4]] as const) {
+  for (const port of [0x30, 0x31, 0x33, 0x34]) bus.claim(port, 1, device);
+  bus.claim(0x32, 1, neighbour);
+  const crossing = [[0x0f, 2], [0x11, 2], [0x10, 4], [0x13, 2], [0x20, 4], [0x30, 4], [0x31, 4]];
+  for (const [port, size] of crossing as [number, AccessSize][]) {
     assertEquals(bus.read(port, size), size === 2 ? 0xffff : 0xffff_ffff);
     bus.write(port, size, 0);
   }
   assertEquals(bus.read(0xffff, 2), 0xffff);
   assertEquals(bus.read(0xffff, 4), 0xffff_ffff);
   assertEquals([...device.log, ...neighbour.log], []);
-  assertEquals([bus.unclaimedReads, bus.unclaimedWrites], [7, 5]);
+  assertEquals([bus.unclaimedReads, bus.unclaimedWrites], [9, 7]);
 });
 
 Deno.test("port bus moves strings through a view, little-endian", () => {
@@ -105,6 +108,8 @@ Deno.test("port bus refuses a port that is taken or does not exist, and says who
   );
   assertThrows(() => bus.claim(0xffff, 2, new Recorder()), RangeError, "0xffff");
   assertThrows(() => bus.claim(0, 0, new Recorder()), RangeError);
+  assertThrows(() => bus.claim(-1, 1, new Recorder()), RangeError);
+  assertThrows(() => bus.claim(0.5, 1, new Recorder()), RangeError);
 });
 
 Deno.test("port bus takes 255 devices and no more", () => {
@@ -201,6 +206,11 @@ Deno.test("mmio bus refuses ranges that overlap, are empty or end beyond 2^52", 
     RangeError,
     "Cannot attach other at 0x2fff: the range belongs to apic",
   );
+  assertThrows(() => bus.claim(gpa(0x3fff), 0x8000, new Recorder()), RangeError, "0x3fff");
+  const alone = new MmioBus();
+  alone.claim(gpa(0x2000), 0x1000, new Recorder());
+  assertThrows(() => alone.claim(gpa(0x1800), 0x801, new Recorder()), RangeError);
+  assertThrows(() => alone.claim(gpa(0x1800), 0x8000, new Recorder()), RangeError);
   assertThrows(() => bus.claim(gpa(0x9000), 0, new Recorder()), RangeError);
   assertThrows(() => bus.claim(gpa(2 ** 52 - 4096), 4097, new Recorder()), RangeError, "2^52");
 });

@@ -3,7 +3,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { BREAK } from "../../../src/devices/byte_stream.ts";
 import { Uart } from "../../../src/devices/uart.ts";
-import { TestIrq, TestSink, TestSource } from "./doubles.ts";
+import { TestClock, TestIrq, TestSink, TestSource } from "./doubles.ts";
 
 const BASE = 0x3f8;
 const [DATA, IER, IIR, LCR, MCR, LSR, MSR, SCR] = [0, 1, 2, 3, 4, 5, 6, 7];
@@ -13,12 +13,14 @@ const DR = 1, OVERRUN = 2, BREAK_SEEN = 0x10, FIFO_ERROR = 0x80;
 const LOOPBACK = 0x10;
 
 class Line {
+  readonly clock = new TestClock();
   readonly irq = new TestIrq();
   readonly source = new TestSource();
   readonly sink = new TestSink();
   readonly uart = new Uart({
     name: "COM1",
     base: BASE,
+    clock: this.clock,
     irq: this.irq,
     input: this.source,
     output: this.sink,
@@ -79,6 +81,9 @@ Deno.test("uart keeps the divisor latch apart from data and interrupt enable", (
   line.out(DATA, 0x34);
   line.out(IER, 0x12);
   assertEquals([line.in(DATA), line.in(IER)], [0x34, 0x12]);
+  line.out(DATA, 0xff);
+  line.out(IER, 0xff);
+  assertEquals([line.in(DATA), line.in(IER)], [0xff, 0xff]);
   line.out(LCR, 0x03);
   assertEquals(line.in(IER), RDI);
   assertEquals(line.sink.text, "");
@@ -133,30 +138,87 @@ Deno.test("uart shows its FIFOs in the interrupt identification only when they a
   assertEquals(line.in(IIR) & 0xc0, 0);
 });
 
+Deno.test("uart raises nothing for bytes that arrive while RDI is off", () => {
+  const line = Line.listening("ab");
+  line.out(IER, 0);
+  assertEquals([line.irq.level, line.id()], [false, 0x1]);
+  assertEquals(line.in(LSR) & DR, DR);
+  line.out(FCR, 0xc1); // a new trigger level leaves the FIFO as it is
+  assertEquals(line.in(LSR) & DR, DR);
+  line.out(IER, RDI);
+  assertEquals([line.irq.level, line.id()], [true, 0xc]);
+});
+
+Deno.test("uart without FIFOs reports every byte as received data", () => {
+  const line = Line.listening("ab", 0);
+  assertEquals(line.id(), 0x4);
+  assertEquals(line.in(DATA), 0x61);
+  assertEquals([line.irq.level, line.irq.edges], [true, 2]); // an edge for each byte
+  assertEquals(line.in(DATA), 0x62);
+  assertEquals([line.irq.level, line.id()], [false, 0x1]);
+});
+
 Deno.test("uart takes from its source what its FIFO holds and no more", () => {
   const line = Line.listening("0123456789abcdefghij");
   assertEquals(line.source.waiting.length, 4);
   line.uart.pull();
   assertEquals(line.source.waiting.length, 4);
-  assertEquals(line.drain(), "0123456789abcdef");
-  assertEquals(line.drain(), "ghij");
+  assertEquals(line.drain(15), "0123456789abcde");
+  assertEquals(line.source.waiting.length, 4);
+  assertEquals(line.drain(), "fghij");
   const single = Line.listening("ab", 0);
   assertEquals(single.source.waiting.length, 1);
 });
 
-Deno.test("uart gives a guest that reads all it can every byte once, in order, an edge a batch", () => {
+Deno.test("uart gives every byte once and in order, with an edge for each filling", () => {
   const text = Array.from({ length: 5000 }, (_, i) => String.fromCharCode(32 + i % 90)).join("");
   const line = Line.listening(text);
   let got = "";
-  let interrupts = 0;
-  // An edge-triggered controller: the handler runs once for each rising edge.
-  for (let seen = 0; seen < line.irq.edges;) {
-    seen = line.irq.edges;
-    interrupts++;
-    got += line.drain();
+  let bursts = 0;
+  let handled = 0;
+  while (got.length < text.length && bursts < 1000) {
+    // An edge-triggered controller: the handler runs once for each rising edge.
+    while (handled < line.irq.edges) {
+      handled++;
+      got += line.drain(16);
+    }
+    bursts++;
+    line.clock.ns = Math.min(line.uart.nextDeadlineNs(), line.clock.ns + 1e9);
+    line.uart.pull();
   }
   assertEquals(got, text);
-  assertEquals(interrupts, Math.ceil(5000 / 16));
+  assertEquals([handled, bursts], [Math.ceil(5000 / 16), Math.ceil(5000 / 64)]);
+});
+
+Deno.test("uart pauses for a millisecond after 64 bytes, and says when it goes on", () => {
+  const line = Line.listening("x".repeat(100));
+  assertEquals(line.uart.nextDeadlineNs(), Infinity);
+  line.clock.ns = 5e6;
+  assertEquals(line.drain().length, 64);
+  assertEquals(line.uart.nextDeadlineNs(), 6e6);
+  line.clock.ns = 6e6 - 1;
+  line.uart.pull();
+  assertEquals([line.drain().length, line.irq.level], [0, false]);
+  line.clock.ns = 6e6;
+  line.uart.pull();
+  assertEquals(line.irq.level, true);
+  assertEquals(line.uart.nextDeadlineNs(), Infinity);
+  assertEquals(line.drain().length, 36);
+});
+
+Deno.test("uart ends its pause for a guest that polls, and for one that does not listen", () => {
+  const line = Line.listening("x".repeat(65));
+  assertEquals(line.drain().length, 64);
+  line.clock.ns = 1e6;
+  assertEquals(line.in(LSR) & DR, 0);
+  assertEquals(line.in(LSR) & DR, DR);
+  const deaf = Line.listening("x".repeat(65));
+  deaf.drain();
+  deaf.out(IER, 0);
+  deaf.out(FCR, 3);
+  deaf.clock.ns = 1e6;
+  deaf.uart.pull();
+  assertEquals(deaf.uart.nextDeadlineNs(), Infinity);
 });
 
 Deno.test("uart keeps input at the source until the guest listens", () => {
@@ -205,8 +267,7 @@ Deno.test("uart loses no unread input when the guest resets its FIFO or turns it
   line.out(FCR, 0);
   line.out(FCR, 1);
   line.out(IER, RDI);
-  assertEquals(line.drain(), "123456789abcdefX");
-  assertEquals(line.drain(), "YZ");
+  assertEquals(line.drain(), "123456789abcdefXYZ");
 });
 
 Deno.test("uart keeps unread input in order over repeated resets with partial reads", () => {
@@ -232,8 +293,10 @@ Deno.test("uart raises the transmitter interrupt when it is turned on and after 
   const edges = line.irq.edges;
   line.out(DATA, 0x42);
   assertEquals(line.irq.edges, edges + 1);
-  line.out(IER, 0);
+  assertEquals(line.id(), 0x2);
+  line.out(IER, THRI); // it was on
   assertEquals(line.irq.level, false);
+  line.out(IER, 0);
   line.out(IER, THRI);
   assertEquals(line.id(), 0x2);
 });
@@ -290,6 +353,19 @@ Deno.test("uart drops its own bytes, and only those, when the FIFO is reset in l
   assertEquals(line.in(LSR) & DR, 0);
   line.out(MCR, 0);
   line.out(IER, RDI);
+  assertEquals(line.drain(), "typed");
+});
+
+Deno.test("uart gives input back to the line again once its own bytes have been read", () => {
+  const line = new Line();
+  line.out(FCR, 1);
+  line.out(MCR, LOOPBACK);
+  line.out(DATA, 0x2e);
+  assertEquals(line.drain(), ".");
+  line.out(MCR, 0);
+  line.source.type("typed");
+  line.out(IER, RDI);
+  line.out(FCR, 3);
   assertEquals(line.drain(), "typed");
 });
 

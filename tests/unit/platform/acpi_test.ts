@@ -53,6 +53,8 @@ function walk(memory: Memory, rsdp: number): Tables {
     const length = memory.number(address + 4, 4);
     assertEquals(sum(memory.bytes(address, length)), 0, signature);
     assertEquals(address % 8, 0, signature);
+    assertEquals(memory.text(address + 10, 14), "DENOVIDENOVISR");
+    assertEquals(memory.text(address + 28, 4), "DENO");
     at.set(signature, address);
   };
   const roots: number[][] = [];

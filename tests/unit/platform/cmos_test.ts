@@ -148,6 +148,12 @@ Deno.test("clock interrupts at the rate of register A", () => {
     board.cmos.rtc.poll();
     assertEquals(board.irq.level, true, `rate ${rate}`);
   }
+  const sleeper = new Board();
+  sleeper.write(B, HOURS_24 | PIE);
+  sleeper.read(C);
+  assertEquals(sleeper.cmos.rtc.nextDeadlineNs(), Math.ceil(1e9 / 1024));
+  sleeper.write(A, 0x2f);
+  assertEquals(sleeper.cmos.rtc.nextDeadlineNs(), 500e6);
   const none = new Board();
   none.write(A, 0x20);
   none.write(B, HOURS_24 | PIE);
@@ -186,7 +192,7 @@ Deno.test("CMOS tells the sizes of memory and the number of processors", () => {
   assertEquals(bytes(small, 0x17, 2), 7 * 1024);
   assertEquals(bytes(small, 0x30, 2), 7 * 1024);
   assertEquals(bytes(small, 0x34, 2), 0);
-  assertEquals(small.read(0x5f), 3);
+  assertEquals([small.read(0x5f), small.read(0x14)], [3, 0x02]);
   // 3.5 GiB: half a GiB lies above 4 GiB.
   const large = new Board(0, GuestMemory.allocate(3584 * MIB, 256 * 1024));
   assertEquals(bytes(large, 0x17, 2), 0xffff);

@@ -62,6 +62,11 @@ Deno.test("i8042 keeps its configuration and turns ports on and off in it", () =
   controller.command(0xa8);
   controller.command(0xae);
   assertEquals(config(), 0x47);
+  controller.command(0x60, 0x43);
+  assertEquals(controller.status() & 0x04, 0);
+  controller.command(0xaa);
+  assertEquals(controller.read(), 0x55);
+  assertEquals([config(), controller.status() & 0x04], [0x47, 0x04]);
 });
 
 Deno.test("i8042 answers for the absent keyboard at once, with a timeout and an interrupt", () => {
@@ -142,6 +147,10 @@ Deno.test("i8042 keeps the A20 bit and shows its interrupts in the output port",
   controller.command(0xd0);
   controller.read();
   assertEquals(controller.read(), 0xd3);
+  controller.command(0xd3, 0);
+  controller.command(0xd0);
+  controller.read();
+  assertEquals(controller.read(), 0xe3);
   controller.command(0xc0);
   assertEquals(controller.read(), 0x80);
 });

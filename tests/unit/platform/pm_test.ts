@@ -92,6 +92,9 @@ Deno.test("PM timer status rises when the top bit changes, and the deadline says
   pm.writePort(STATUS, 2, 0x0001);
   assertEquals([pm.readPort(STATUS, 2), sci.level], [0, false]);
   assertEquals(Math.floor(pm.nextDeadlineNs() / 1e9), 1199);
+  clock.ns = pm.nextDeadlineNs();
+  assertEquals(pm.readPort(STATUS, 2), 0x0001); // reading is enough
+  assertEquals(sci.level, true);
 });
 
 Deno.test("PM registers can be read and written in any width", () => {
