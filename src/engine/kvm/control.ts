@@ -3,7 +3,7 @@
  * and the devices, the threads of the other vCPUs, and whoever wants to stop them.
  */
 
-import { Shim } from "./shim.ts";
+import { Shim, type ShimSymbols } from "./shim.ts";
 import { KvmRun } from "./kvm_abi.ts";
 import { offsetOf } from "../../base/struct.ts";
 
@@ -77,13 +77,13 @@ export class KvmControl {
   }
 
   /** Asks vCPU 0's thread to return KICKED from `run`. */
-  kick(symbols: Shim["symbols"]): void {
+  kick(symbols: ShimSymbols): void {
     Atomics.store(this.#words, Word.KICK, 1);
     this.interruptEngine(symbols);
   }
 
   /** Makes vCPU 0's thread look at the block, when there is such a thread. */
-  interruptEngine(symbols: Shim["symbols"]): void {
+  interruptEngine(symbols: ShimSymbols): void {
     const thread = Atomics.load(this.#words, Word.THREAD);
     const region = Atomics.load(this.#words, Word.REGION);
     // A thread or region that has just gone is no error: then there is nothing to interrupt.
@@ -95,9 +95,9 @@ export class KvmControl {
     return new ApSlot(this.#words, HEADER_WORDS + index * SLOT_WORDS);
   }
 
-  /** Tells every vCPU thread to leave; needed when no engine was ever made that would. */
-  stopThreads(): void {
-    for (let index = 1; index < this.cpus; index++) this.slot(index).command = ApCommand.STOP;
+  /** Tells every vCPU's thread to leave, and interrupts it. */
+  stopThreads(symbols: ShimSymbols): void {
+    for (let index = 1; index < this.cpus; index++) this.slot(index).stop(symbols);
   }
 }
 
@@ -125,6 +125,29 @@ export class ApSlot {
   set command(value: number) {
     Atomics.store(this.#words, this.#base + SlotWord.COMMAND, value);
     Atomics.notify(this.#words, this.#base + SlotWord.COMMAND);
+  }
+
+  /** PENDING to RUNNING: its exit has been served. Nothing happens in other states. */
+  resume(): void {
+    const at = this.#base + SlotWord.STATE;
+    Atomics.compareExchange(this.#words, at, ApState.PENDING, ApState.RUNNING);
+    Atomics.notify(this.#words, at);
+  }
+
+  /**
+   * Tells the thread to leave; soon after it is DONE, or it was ABSENT and stays out. It may come
+   * to PENDING after this has looked, so call again until it is gone.
+   */
+  stop(symbols: ShimSymbols): void {
+    this.command = ApCommand.STOP;
+    this.resume();
+    this.interrupt(symbols);
+  }
+
+  /** Makes the thread look at its command. It may have gone meanwhile: that is no error. */
+  interrupt(symbols: ShimSymbols): void {
+    const thread = this.thread;
+    if (thread !== 0) symbols.kvm_shim_kick(thread, this.region, IMMEDIATE_EXIT);
   }
 
   /** Waits while the state is `state`, for at most `timeoutMs`. */

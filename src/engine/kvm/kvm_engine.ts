@@ -46,6 +46,8 @@ const MMIO_IS_WRITE = offsetOf(KvmRun, "mmio.is_write");
 
 const KVM_RUN = Ioctl.RUN;
 const EINTR = -Errno.EINTR;
+/** The vCPU came out of its wait for INIT or a start-up interrupt (SDM 3A §8.4.3): run it again. */
+const EAGAIN = -Errno.EAGAIN;
 
 /** Instead of an ExitCode: nothing for the machine, go on. */
 const NOTHING = -1;
@@ -165,7 +167,7 @@ export class KvmEngine implements Engine {
         code = this.#deliver(this.#boot);
       } else {
         this.#served = NOBODY;
-        code = result === EINTR ? this.#interrupted() : this.#runFailed(0, result);
+        code = this.#notRun(result);
       }
       if (code !== NOTHING) return code as ExitCode;
     }
@@ -252,7 +254,10 @@ export class KvmEngine implements Engine {
     }
   }
 
-  #interrupted(): number {
+  /** KVM_RUN of vCPU 0 came back without an exit. */
+  #notRun(result: number): number {
+    if (result === EAGAIN) return NOTHING;
+    if (result !== EINTR) return this.#runFailed(0, result);
     this.#signals++;
     return this.#attend();
   }
@@ -295,7 +300,7 @@ export class KvmEngine implements Engine {
       const result = slot.result;
       const code = result === 0 ? this.#deliver(this.vcpus[index]) : this.#runFailed(index, result);
       if (code !== NOTHING) return code;
-      slot.state = ApState.RUNNING;
+      slot.resume();
     }
     this.#attention = false;
     return NOTHING;
@@ -307,7 +312,7 @@ export class KvmEngine implements Engine {
     this.#served = NOBODY;
     this.#settled = false;
     if (this.#parked) this.#startThreads();
-    this.#slots[index - 1].state = ApState.RUNNING;
+    this.#slots[index - 1].resume();
   }
 
   #startThreads(): void {
@@ -349,18 +354,19 @@ export class KvmEngine implements Engine {
     this.#parked = true;
     this.#attention = true;
     slot.command = ApCommand.PARK;
-    this.#waitForThread(index, (state) => state !== ApState.RUNNING);
+    const interrupt = () => slot.interrupt(this.#symbols);
+    this.#waitForThread(index, interrupt, (state) => state !== ApState.RUNNING);
   }
 
   #stopThread(index: number): void {
-    const slot = this.#slots[index - 1];
-    slot.command = ApCommand.STOP;
-    if (slot.state === ApState.PENDING) slot.state = ApState.RUNNING;
-    this.#waitForThread(index, (state) => state === ApState.DONE || state === ApState.ABSENT);
+    const stop = () => this.#slots[index - 1].stop(this.#symbols);
+    const gone = (state: number) => state === ApState.DONE || state === ApState.ABSENT;
+    stop();
+    this.#waitForThread(index, stop, gone);
   }
 
-  /** Interrupts a vCPU's thread until its state is as wanted. */
-  #waitForThread(index: number, wanted: (state: number) => boolean): void {
+  /** Does `again` until the state of a vCPU's thread is as wanted. */
+  #waitForThread(index: number, again: () => void, wanted: (state: number) => boolean): void {
     const slot = this.#slots[index - 1];
     const giveUp = performance.now() + THREAD_EXIT_MS;
     for (let state = slot.state; !wanted(state); state = slot.state) {
@@ -370,8 +376,7 @@ export class KvmEngine implements Engine {
           `Cannot stop the thread of vCPU ${index}: its state is ${state} after ${THREAD_EXIT_MS} ms`,
         );
       }
-      // Ignored when it fails: the thread may have left KVM_RUN, or the worker itself, meanwhile.
-      this.#symbols.kvm_shim_kick(slot.thread, slot.region, IMMEDIATE_EXIT);
+      again();
       slot.waitWhileState(state, 10);
     }
   }

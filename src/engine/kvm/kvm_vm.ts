@@ -15,7 +15,7 @@ import {
 } from "./kvm_abi.ts";
 import { type KvmDevice, openKvm } from "./kvm_device.ts";
 import { Scratch } from "./scratch.ts";
-import { check, type MappedRegion, type Shim, type ShimRegion } from "./shim.ts";
+import { check, type MappedRegion, type Shim, type ShimRegion, type ShimSymbols } from "./shim.ts";
 
 /**
  * Guest physical pages that KVM uses for real mode on older Intel processors: an identity-map page,
@@ -33,7 +33,7 @@ export class KvmVm implements Disposable {
   readonly fd: number;
   readonly scratch: Scratch;
   readonly #resources = new DisposableStack();
-  readonly #symbols: Shim["symbols"];
+  readonly #symbols: ShimSymbols;
   readonly #irq: MappedRegion;
   readonly #irqLevel: Uint32Array;
 

@@ -1,6 +1,6 @@
 /** Memory for the arguments of ioctls: one small shim region, filled and read through one view. */
 
-import { check, type MappedRegion, type Shim } from "./shim.ts";
+import { check, type MappedRegion, type Shim, type ShimSymbols } from "./shim.ts";
 
 /** Room for the largest argument: a CPUID table of 256 entries of 40 bytes. */
 const SCRATCH_BYTES = 16384;
@@ -10,7 +10,7 @@ export class Scratch implements Disposable {
   readonly region: MappedRegion;
   readonly view: DataView;
   readonly bytes: Uint8Array;
-  readonly #symbols: Shim["symbols"];
+  readonly #symbols: ShimSymbols;
 
   constructor(shim: Shim) {
     this.#symbols = shim.symbols;
