@@ -4,6 +4,7 @@
 
 import { DenovisorError } from "../base/errors.ts";
 import { createRing } from "../base/ring.ts";
+import { ApThreads } from "../engine/kvm/ap_threads.ts";
 import { KvmControl, KvmKicker } from "../engine/kvm/control.ts";
 import { AlarmClock, createAlarm } from "../machine/alarm.ts";
 import type { MachineOutcome } from "../machine/outcome.ts";
@@ -26,16 +27,18 @@ export interface ThreadEnd {
 }
 
 /** A worker with one machine. Starting it takes a while: it is made before its setup is known. */
-export class MachineThread implements Disposable {
+export class MachineThread implements AsyncDisposable {
   readonly shared: SharedState;
   readonly #worker: Worker;
   readonly #control: KvmControl;
   readonly #ready = Promise.withResolvers<string>();
   readonly #ended = Promise.withResolvers<ThreadEnd>();
+  /** Alarm, kicker and timers of a run. */
+  readonly #resources = new DisposableStack();
   #kicker: KvmKicker | undefined;
-  #alarm: AlarmClock | undefined;
-  #stopTimer: number | undefined;
-  #running = false;
+  #aps: ApThreads | undefined;
+  #apError: DenovisorError | undefined;
+  #state: "starting" | "running" | "gone" = "starting";
 
   constructor(cpus: number) {
     this.#control = new KvmControl(cpus);
@@ -69,10 +72,18 @@ export class MachineThread implements Disposable {
    * @throws DenovisorError of the machine, `kvm-unavailable` when it cannot be stopped from here.
    */
   start(setup: Omit<MachineSetup, "shared">, transfer: readonly ArrayBuffer[]): Promise<string> {
-    this.#kicker = new KvmKicker(this.#control);
-    this.#running = true;
-    this.#alarm = new AlarmClock(this.shared.alarm, () => this.raise(Signal.DEADLINE));
+    if (this.#state === "gone") return this.#ready.promise; // its thread failed
+    this.#kicker = this.#resources.use(new KvmKicker(this.#control));
+    this.#resources.use(new AlarmClock(this.shared.alarm, () => this.raise(Signal.DEADLINE)));
+    if (setup.cpus > 1) {
+      this.#aps = new ApThreads(this.#control);
+      this.#aps.failure.then((error) => {
+        this.#apError ??= error;
+        this.stop();
+      });
+    }
     this.#worker.postMessage({ ...setup, shared: this.shared }, [...transfer]);
+    this.#state = "running";
     return this.#ready.promise;
   }
 
@@ -81,43 +92,52 @@ export class MachineThread implements Disposable {
     return this.#ended.promise;
   }
 
-  /** True between `start` and the end of the run. */
-  get running(): boolean {
-    return this.#running;
-  }
-
   /** Tells the machine something; nothing happens once the run has ended. */
   raise(signal: Signal): void {
-    if (raise(this.shared.signals, signal)) this.#kicker?.kick();
+    if (raise(this.shared.signals, signal) && this.#state === "running") this.#kicker?.kick();
   }
 
   /** Ends the run: `ended` resolves soon after. Idempotent. */
   stop(): void {
-    if (!this.#running || raised(this.shared.signals, Signal.STOP)) return;
+    if (this.#state !== "running" || raised(this.shared.signals, Signal.STOP)) return;
     this.raise(Signal.STOP);
-    this.#stopTimer = setInterval(() => this.#kicker?.kick(), KICK_AGAIN_MS);
+    const again = setInterval(() => this.#kicker?.kick(), KICK_AGAIN_MS);
+    this.#resources.defer(() => clearInterval(again));
   }
 
-  /** Lets go of the worker, which must not be running a guest. */
-  [Symbol.dispose](): void {
-    this.#running = false;
-    clearInterval(this.#stopTimer);
-    this.#alarm?.[Symbol.dispose]();
-    this.#kicker?.[Symbol.dispose]();
-    this.#kicker = undefined;
-    this.#worker.terminate();
+  /** Ends the run, if there is one, and waits until nothing of it is left. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#state === "starting") {
+      this.#fail(new DenovisorError("stopped", "The machine was disposed before it was started"));
+    }
+    this.stop();
+    await this.#ended.promise.catch(() => {});
   }
 
   #take(message: MachineMessage): void {
     if (message.type === "ready") return this.#ready.resolve(message.description);
-    if (message.type === "error") return this.#fail(DenovisorError.fromMessage(message.error));
-    this.#ended.resolve({ outcome: message.outcome, engineStats: message.engineStats });
-    this[Symbol.dispose]();
+    if (message.type === "error") {
+      this.#fail(DenovisorError.fromMessage(message.error));
+    } else if (this.#apError !== undefined) {
+      this.#fail(this.#apError);
+    } else {
+      const { outcome, engineStats } = message;
+      this.#close().then(() => this.#ended.resolve({ outcome, engineStats }));
+    }
   }
 
-  #fail(error: DenovisorError): void {
+  async #fail(error: DenovisorError): Promise<void> {
+    await this.#close();
     this.#ready.reject(error);
     this.#ended.reject(error);
-    this[Symbol.dispose]();
+  }
+
+  /** Lets go of everything; the engine is gone already, or there never was one. */
+  async #close(): Promise<void> {
+    if (this.#state === "gone") return;
+    this.#state = "gone";
+    this.#resources.dispose();
+    this.#worker.terminate();
+    await this.#aps?.[Symbol.asyncDispose]();
   }
 }

@@ -82,7 +82,7 @@ export class Vm implements AsyncDisposable {
       const description = await thread.start(setup, buffersOf(source, firmware));
       return new Vm({ thread, memory, engine, description, options: checked, startMs });
     } catch (error) {
-      thread[Symbol.dispose]();
+      await thread[Symbol.asyncDispose]();
       throw error;
     }
   }

@@ -1,0 +1,100 @@
+/** Nothing outlives a Vm. */
+
+import { assert, assertEquals } from "@std/assert";
+import { Vm } from "../../src/vm/vm.ts";
+import { testWith } from "../support/requirement.ts";
+import { bootCode, ENDLESS_LOOP, kvmGuests } from "../support/vm_guest.ts";
+
+/** Create, boot, dispose: this often. */
+const ROUNDS = 200;
+/** Threads of a worker end a little after their last message. */
+const SETTLE_MS = 10_000;
+
+/** What this process holds of the things that a Vm makes. */
+interface Held {
+  readonly threads: number;
+  /** Descriptors, without the two that Deno itself keeps of every worker (denoland/deno#31080). */
+  readonly descriptors: number;
+  readonly kvm: number;
+}
+
+testWith(kvmGuests, `no descriptor, mapping or thread is left of ${ROUNDS} guests`, async () => {
+  for (let i = 0; i < 3; i++) await bootAndDispose(i); // what is loaded once, is loaded now
+  const before = await settled();
+  const mapsBefore = mappings();
+  for (let i = 0; i < ROUNDS; i++) await bootAndDispose(i);
+  assertNoMore(await settled(before), before);
+  // Guest RAM and V8's own heap go when V8 collects its garbage, a few mappings at a time.
+  const grown = mappings() - mapsBefore;
+  assert(grown < ROUNDS, `${grown} mappings more after ${ROUNDS} guests`);
+});
+
+testWith(
+  kvmGuests,
+  "guests that end by themselves, or never start, leave nothing either",
+  async () => {
+    await bootAndDispose(0);
+    const before = await settled();
+    for (let i = 0; i < 5; i++) {
+      const vm = await bootCode([0xb0, 0xfe, 0xe6, 0x64, 0xf4]); // mov al, 0xfe; out 0x64, al; hlt
+      assertEquals(await vm.wait(), { kind: "reset" });
+      await Vm.boot({ kernel: new Uint8Array() }).catch(() => {});
+      await Vm.boot({ kernel: "/no/such/kernel" }).catch(() => {});
+    }
+    assertNoMore(await settled(before), before);
+  },
+);
+
+/** The sizes and ways to end vary with `round`. */
+async function bootAndDispose(round: number): Promise<void> {
+  await using vm = await bootCode(ENDLESS_LOOP, {
+    memory: "4M",
+    cpus: 1 + (round % 16 === 0 ? 1 : 0),
+  });
+  if (round % 2 === 0) vm.console.send("input that nobody reads");
+  if (round % 3 === 0) await vm.stop();
+}
+
+function assertNoMore(after: Held, before: Held): void {
+  const text = JSON.stringify({ before, after });
+  assertEquals(after.kvm, 0, text);
+  assert(after.threads <= before.threads && after.descriptors <= before.descriptors, text);
+}
+
+/** What is held once KVM is gone and there are no more threads than `before`, or after a while. */
+async function settled(before?: Held): Promise<Held> {
+  const giveUp = performance.now() + SETTLE_MS;
+  for (;;) {
+    const now = held();
+    const less = now.kvm === 0 && now.threads <= (before?.threads ?? Infinity);
+    if (less || performance.now() > giveUp) return now;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+function held(): Held {
+  let descriptors = 0;
+  let kvm = 0;
+  for (const entry of Deno.readDirSync("/proc/self/fd")) {
+    const target = linkOf(`/proc/self/fd/${entry.name}`);
+    if (target === undefined || /^anon_inode:\[event(fd|poll)\]$/.test(target)) continue;
+    descriptors++;
+    if (target.includes("kvm")) kvm++;
+  }
+  const maps = Deno.readTextFileSync("/proc/self/maps");
+  kvm += maps.split("\n").filter((line) => line.includes("kvm-")).length;
+  return { threads: [...Deno.readDirSync("/proc/self/task")].length, descriptors, kvm };
+}
+
+function mappings(): number {
+  return Deno.readTextFileSync("/proc/self/maps").split("\n").length;
+}
+
+/** Undefined for a descriptor that was closed meanwhile. */
+function linkOf(path: string): string | undefined {
+  try {
+    return Deno.readLinkSync(path);
+  } catch {
+    return undefined;
+  }
+}
