@@ -153,6 +153,9 @@ Deno.test("mmio bus splits accesses of 3, 5, 6, 7 and 8 bytes into the largest t
     const view = new DataView(new ArrayBuffer(16));
     bus.read(0x1010, size, view, 3);
     assertEquals(device.log, expected[size].map((part) => `read ${part}`));
+    device.log.length = 0;
+    bus.write(0x1010, size, new DataView(new ArrayBuffer(16)), 3);
+    assertEquals(device.log, expected[size].map((part) => `write ${part}=0`));
     const bytes = new Uint8Array(view.buffer);
     assertEquals([...bytes.subarray(0, 3), ...bytes.subarray(3 + size)], Array(16 - size).fill(0));
   }

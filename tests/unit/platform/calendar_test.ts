@@ -47,4 +47,6 @@ Deno.test("calendar carries fields beyond their range over", () => {
   time.setSeconds(0);
   Object.assign(time, { year: 2023, month: 14, day: 30, hour: 25, minute: 61, second: 75 });
   assertEquals(time.toSeconds(), Date.UTC(2023, 13, 30, 25, 61, 75) / 1000);
+  Object.assign(time, { year: 2023, month: 165, day: 0, hour: 0, minute: 0, second: 0 });
+  assertEquals(time.toSeconds(), Date.UTC(2023, 164, 0) / 1000);
 });

@@ -158,6 +158,10 @@ Deno.test("fw_cfg DMA reads nothing to anywhere without complaint", () => {
   assertEquals(dma(board(), (5 << 16) | SELECT | READ, 0, 2n ** 63n), 0);
 });
 
+Deno.test("fw_cfg DMA takes a descriptor in the last bytes of RAM", () => {
+  assertEquals(dma(board(), (5 << 16) | SELECT, 0, 0n, RAM - 16), 0);
+});
+
 Deno.test("fw_cfg DMA drops a descriptor that is not in RAM, and takes all 64 address bits", () => {
   const machine = board();
   for (const at of [RAM - 15, RAM, 0xffff_0000]) {

@@ -99,6 +99,18 @@ Deno.test("PC has debug ports only where they are asked for", () => {
   assertEquals([debugOutput.text, firmwareLog.text], ["A", "B"]);
 });
 
+Deno.test("PC has the files that firmware is given", () => {
+  const files = [{ name: "opt/greeting", bytes: new TextEncoder().encode("hello") }];
+  const { pc } = board({ firmware: { files } });
+  const bytes = new DataView(new ArrayBuffer(4096));
+  pc.ports.write(0x510, 2, 0x19);
+  pc.ports.readString(0x511, 1, 4 + 64 * 32, bytes, 0);
+  const count = bytes.getUint32(0);
+  pc.ports.write(0x510, 2, bytes.getUint16(4 + 64 * (count - 1) + 4));
+  pc.ports.readString(0x511, 1, 5, bytes, 0);
+  assertEquals(new TextDecoder().decode(new Uint8Array(bytes.buffer, 0, 5)), "hello");
+});
+
 Deno.test("PC tells the number of processors and the console through fw_cfg", () => {
   const { pc, sink } = board();
   pc.ports.write(0x510, 2, 0x05);

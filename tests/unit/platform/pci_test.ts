@@ -111,6 +111,8 @@ Deno.test("PCI reset control resets on the rise of its trigger, and reads back",
     assertEquals(bus.readPort(0xcf9, 1), last);
     bus.writePort(0xcf9, 1, last);
     assertEquals(power.events.length, 1);
+    bus.writePort(0xcf9, 1, 0xfb);
+    assertEquals(bus.readPort(0xcf9, 1), 0x0a);
   }
 });
 
