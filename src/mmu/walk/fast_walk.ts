@@ -110,11 +110,11 @@ export function fastWalk(
   }
 
   // Every level reserves the same bits of the high half. In the low half only large pages do, and
-  // the tables of levels 4 and 5, whose masks are empty in modes without those levels.
+  // entries of levels 4 and 5 (bit 7 among them), whose masks are empty in modes without those levels.
   const { reserved } = rules;
   const row = level * 2 + Number(level > 1);
   const irregular = ~all & (Pte.PRESENT | Pte.ACCESSED) | torn | any & reserved.hi[row] |
-    pteLo & reserved.lo[row] | entries[8] & reserved.lo[8] | entries[10] & reserved.lo[10];
+    pteLo & reserved.lo[row] | entries[8] & reserved.lo[9] | entries[10] & reserved.lo[11];
   if (irregular !== 0) return false;
   const acc = all & (Acc.WRITE | Acc.USER) | ~any >>> 31;
   if ((rules.permissions[access >>> 1 & 15] >>> acc & 1) !== 0) return false;

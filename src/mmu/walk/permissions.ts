@@ -66,8 +66,13 @@ export function keyRefuses(
     (wp || (access & Access.USER) !== 0);
 }
 
-/** The bits of the error code that the access itself decides (SDM 3A §4.7). */
+/**
+ * The bits of the error code that the access itself decides (SDM 3A §4.7). A fetch shows only where
+ * fetches can be refused; guest EPT has no users.
+ */
 export function accessBits(role: CpuRole, access: number): number {
-  const reportsFetch = role.nxe || role.smep || role.mode >= PagingMode.EPT4;
-  return access & (Pferr.WRITE | Pferr.USER | (reportsFetch ? Pferr.FETCH : 0));
+  if (role.mode === PagingMode.EPT4 || role.mode === PagingMode.EPT5) {
+    return access & (Pferr.WRITE | Pferr.FETCH);
+  }
+  return access & (Pferr.WRITE | Pferr.USER | (role.nxe || role.smep ? Pferr.FETCH : 0));
 }

@@ -14,7 +14,10 @@ export interface ReservedBits {
   readonly hi: Uint32Array;
 }
 
-/** The reserved bits of a role's entries. At level 1 both rows are the same: bit 7 is not "large". */
+/**
+ * The reserved bits of a role's entries. At level 1 both rows are the same: bit 7 is not "large".
+ * Levels that the mode does not have reserve nothing.
+ */
 export function reservedBits(role: CpuRole): ReservedBits {
   const masks = { lo: new Uint32Array(ROWS), hi: new Uint32Array(ROWS) };
   switch (role.mode) {
@@ -72,11 +75,12 @@ function reservePae(masks: ReservedBits, role: CpuRole): void {
 }
 
 function reserveLong(masks: ReservedBits, role: CpuRole): void {
-  for (let level = 1; level <= 5; level++) {
+  const top = role.la57 ? 5 : 4;
+  for (let level = 1; level <= top; level++) {
     reserveBoth(masks, level, 51, role.maxPhyAddrBits);
     if (!role.nxe) reserveBoth(masks, level, 63, 63);
   }
-  for (let level = 4; level <= 5; level++) {
+  for (let level = 4; level <= top; level++) {
     reserve(masks, large(level), 7, 7);
     if (role.amd) reserveBoth(masks, level, 8, 8);
   }
@@ -86,9 +90,10 @@ function reserveLong(masks: ReservedBits, role: CpuRole): void {
 }
 
 function reserveEpt(masks: ReservedBits, role: CpuRole): void {
-  for (let level = 1; level <= 5; level++) reserveBoth(masks, level, 51, role.maxPhyAddrBits);
-  for (let level = 2; level <= 5; level++) reserve(masks, small(level), 6, 3);
-  for (let level = 4; level <= 5; level++) reserve(masks, large(level), 7, 3);
+  const top = role.mode === PagingMode.EPT5 ? 5 : 4;
+  for (let level = 1; level <= top; level++) reserveBoth(masks, level, 51, role.maxPhyAddrBits);
+  for (let level = 2; level <= top; level++) reserve(masks, small(level), 6, 3);
+  for (let level = 4; level <= top; level++) reserve(masks, large(level), 7, 3);
   if (role.gbPages) reserve(masks, large(3), 29, 12);
   else reserve(masks, large(3), 7, 7);
   reserve(masks, large(2), 20, 12);

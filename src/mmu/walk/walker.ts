@@ -79,7 +79,8 @@ export class Walker {
    * writes to the table.
    * @returns false, with the old ones still cached, when a present one has reserved bits set or the
    *   table is outside RAM: the instruction then ends with #GP(0). With `WalkFault.NESTED` in
-   *   `result.fault` it ends with that fault of the second translation instead.
+   *   `result.fault` it ends with that fault of the second translation instead, for which loads of
+   *   PDPTEs are reads (SDM 3C §28.3.3.2).
    */
   loadPdptrs(cr3Lo: number): boolean {
     const { result } = this;
@@ -249,7 +250,7 @@ export class Walker {
     const { words } = this.#tables;
     const { entryBytes } = this.#rules;
     const index = this.#index(level);
-    const frame = this.#tableFrame(this.#tableName(level), index * entryBytes, Access.READ);
+    const frame = this.#tableFrame(this.#tableName(level), index * entryBytes, this.#tableAccess());
     if (frame < 0) return WalkFault.NESTED;
     this.#tableGfns[level] = frame;
     const base = this.#tables.wordOf(frame as Gfn);
@@ -350,12 +351,16 @@ export class Walker {
     return gpteTableGfn(entries[level * 2 + 2], entries[level * 2 + 3]);
   }
 
+  /** As what the second translation sees the reading of an entry. */
+  #tableAccess(): number {
+    return this.#nested !== null && this.#nested.tablesAreWritten ? Access.WRITE : Access.READ;
+  }
+
   /** The L1 frame of a table, or -1 when the second translation refuses the entry at `offset` bytes. */
   #tableFrame(gfn: Gfn, offset: number, access: number): number {
     const nested = this.#nested;
     if (nested === null) return gfn;
-    const kind = nested.tablesAreWritten ? Access.WRITE : access;
-    const frame = nested.translate(gfn, kind | Access.USER);
+    const frame = nested.translate(gfn, access | Access.USER);
     if (frame < 0) {
       this.result.fault = WalkFault.NESTED;
       this.result.nestedGpa = gpaOf(gfn) + offset as Gpa;
