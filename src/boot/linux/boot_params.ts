@@ -6,7 +6,7 @@
 import { hi32, lo32, PAGE_SIZE } from "../../base/u64.ts";
 import { imageError } from "../image.ts";
 import type { NamedBytes } from "../boot.ts";
-import { encodeMapEntry, MAP_ENTRY_BYTES, type MapEntry, MapType } from "../memory_map.ts";
+import { encodeMap, type MapEntry, MapType } from "../memory_map.ts";
 import { Address } from "../../platform/layout.ts";
 import { Field, HEADER_START } from "./setup_header.ts";
 
@@ -64,9 +64,7 @@ export class BootParams {
       );
     }
     this.set8(Param.E820_ENTRIES, map.length);
-    map.forEach((entry, index) =>
-      encodeMapEntry(this.#view, Param.E820_TABLE + index * MAP_ENTRY_BYTES, entry)
-    );
+    this.bytes.set(encodeMap(map), Param.E820_TABLE);
     const above = map.find(({ start, type }) =>
       start === Address.HIGH_MEMORY && type === MapType.RAM
     );

@@ -3,7 +3,7 @@
  */
 
 import { alignUp, hex, PAGE_SIZE, TWO_52 } from "../../base/u64.ts";
-import type { BootSource } from "../boot.ts";
+import type { BootSource, NamedBytes } from "../boot.ts";
 import { imageError } from "../image.ts";
 import type { LoadPlan } from "../load_plan.ts";
 import { Address } from "../../platform/layout.ts";
@@ -31,12 +31,12 @@ export function planInitrd(
   limits: InitrdLimits,
 ): { start: number; sizeBytes: number } | undefined {
   const files = source.initrds ?? [];
-  let sizeBytes = 0;
   for (const file of files) {
     if (file.bytes.length === 0) throw imageError(file, "the file is empty, expected an initrd");
-    sizeBytes = alignUp(sizeBytes, ARCHIVE_ALIGN) + file.bytes.length;
   }
   if (files.length === 0) return undefined;
+  const offsets = archiveOffsets(files);
+  const sizeBytes = offsets[files.length - 1] + files[files.length - 1].bytes.length;
   const to = Math.min(limits.highest + 1, limits.ramEnd);
   const within = (end: number) =>
     plan.highest(sizeBytes, { from: Address.HIGH_MEMORY, to: end, align: PAGE_SIZE });
@@ -54,11 +54,24 @@ export function planInitrd(
     );
   }
   plan.claim("the initrd", start, sizeBytes, { name: names, bytes: files[0].bytes });
-  let offset = 0;
-  for (const { bytes } of files) {
-    offset = alignUp(offset, ARCHIVE_ALIGN);
-    plan.write(start + offset, bytes);
-    offset += bytes.length;
-  }
+  files.forEach(({ bytes }, index) => plan.write(start + offsets[index], bytes));
   return { start, sizeBytes };
+}
+
+/** All `files` as `planInitrd` lays them out, in one piece. */
+export function joinInitrds(files: readonly NamedBytes[]): Uint8Array {
+  const offsets = archiveOffsets(files);
+  const ends = files.map(({ bytes }, index) => offsets[index] + bytes.length);
+  const joined = new Uint8Array(Math.max(0, ...ends));
+  files.forEach(({ bytes }, index) => joined.set(bytes, offsets[index]));
+  return joined;
+}
+
+function archiveOffsets(files: readonly NamedBytes[]): number[] {
+  let end = 0;
+  return files.map(({ bytes }) => {
+    const offset = alignUp(end, ARCHIVE_ALIGN);
+    end = offset + bytes.length;
+    return offset;
+  });
 }

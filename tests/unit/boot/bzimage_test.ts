@@ -275,7 +275,6 @@ Deno.test("contradicting setup headers are refused", () => {
   assertStringIncludes(refusal(bzImage({ version: 0x1ff })), "version is 0x1ff");
   assertStringIncludes(refusal(bzImage({ syssize: 0 })), "its syssize is 0");
   assertStringIncludes(refusal(bzImage({ kernelAlignment: 0x30_0000 })), "kernel_alignment is 0x3");
-  assertStringIncludes(refusal(bzImage({ kernelAlignment: 0 })), "kernel_alignment is 0x0");
   assertStringIncludes(refusal(bzImage({ prefAddress: 2 ** 62 })), "it needs 1048576 bytes");
 });
 
@@ -295,4 +294,14 @@ Deno.test("a memory map of 128 entries fits boot_params, one more does not", () 
     DenovisorError,
     "the memory map has 129 entries, boot_params takes at most 128",
   );
+});
+
+Deno.test("an image that has no protected-mode entry is refused, and told to take firmware", () => {
+  const ipxe = { version: 0x207, relocatable: false, kernelAlignment: 0 };
+  assertEquals(
+    refusal(bzImage(ipxe)),
+    "Cannot load kernel: it starts in real mode only (its kernel_alignment is 0), " +
+      "which takes firmware (--bios)",
+  );
+  load(bzImage({ ...ipxe, version: 0x204 }));
 });
