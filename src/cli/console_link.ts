@@ -1,7 +1,9 @@
 /** Between the guest's console and denovisor's own stdin and stdout. */
 
+import { DenovisorError } from "../base/errors.ts";
 import type { Console } from "../vm/console.ts";
 import { MAX_TIMEOUT_MS } from "../vm/options.ts";
+import { reason } from "./atomic_write.ts";
 import { ESCAPE_HELP, EscapeKeys } from "./escape_keys.ts";
 import type { Voice } from "./voice.ts";
 
@@ -13,6 +15,7 @@ const LINE_FEED = 10;
 /**
  * Writes all the guest's output to stdout. Resolves with true at its end, with false when nobody
  * reads stdout any more.
+ * @throws DenovisorError `file` when stdout cannot be written: a full disk.
  */
 export async function forwardOutput(from: Console, voice: Voice): Promise<boolean> {
   const shared = Deno.stdout.isTerminal() && Deno.stderr.isTerminal();
@@ -24,7 +27,7 @@ export async function forwardOutput(from: Console, voice: Voice): Promise<boolea
     return true;
   } catch (error) {
     if (error instanceof Deno.errors.BrokenPipe) return false;
-    throw error;
+    throw new DenovisorError("file", `Cannot write to stdout: ${reason(error)}`, {}, error);
   }
 }
 

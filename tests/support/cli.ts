@@ -13,6 +13,8 @@ export interface CliResult {
 export interface CliOptions {
   /** Given to stdin, which then ends. Default: nothing. */
   readonly input?: string;
+  /** Stdin stays open, silent, until the program has ended. */
+  readonly silentInput?: boolean;
   /** Added to this process's environment. */
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
@@ -34,8 +36,9 @@ export function denovisor(...flags: readonly string[]): string[] {
 /** Runs `denovisor` with `args` to its end. */
 export async function cli(
   args: readonly string[],
-  { input = "", env = {}, cwd, timeoutMs = 60_000, program = denovisor() }: CliOptions = {},
+  options: CliOptions = {},
 ): Promise<CliResult> {
+  const { input = "", env = {}, cwd, timeoutMs = 60_000, program = denovisor() } = options;
   const child = new Deno.Command(program[0], {
     args: [...program.slice(1), ...args],
     env: { DENO_DIR, ...env },
@@ -46,10 +49,11 @@ export async function cli(
   }).spawn();
   const timer = setTimeout(() => child.kill("SIGKILL"), timeoutMs);
   const writer = child.stdin.getWriter();
-  const written = writer.write(new TextEncoder().encode(input))
-    .then(() => writer.close()).catch(() => {}); // a program may end without reading all
+  const close = () => writer.close().catch(() => {}); // a program may end without reading all
+  const written = writer.write(new TextEncoder().encode(input)).catch(() => {});
+  if (!options.silentInput) written.then(close);
   const { code, signal, stdout, stderr } = await child.output();
-  await written;
+  if (options.silentInput) await close();
   clearTimeout(timer);
   const result = {
     status: code,

@@ -12,7 +12,7 @@ export interface MirrorFaults {
   /** Whether the Release file offers files by their hash. Default true. */
   readonly byHash?: boolean;
   /** Contents of boot/vmlinuz-… in the kernel's package. */
-  readonly kernel?: string;
+  readonly kernel?: string | Uint8Array;
 }
 
 /** A running mirror. */

@@ -3,7 +3,8 @@
 /** An entry of an archive; a path that ends in a slash is a directory. */
 export interface PackageFile {
   readonly path: string;
-  readonly text: string;
+  /** Contents. */
+  readonly text: string | Uint8Array;
 }
 
 /** Text as UTF-8. */
@@ -48,7 +49,7 @@ export function ar(
 export function tar(files: readonly PackageFile[]): Uint8Array<ArrayBuffer> {
   const parts: Uint8Array[] = [];
   for (const { path, text } of files) {
-    const bytes = encode(text);
+    const bytes = typeof text === "string" ? encode(text) : text;
     const header = new Uint8Array(512);
     const put = (at: number, field: string) => header.set(encode(field), at);
     put(0, path);
