@@ -10,11 +10,13 @@ import { type Engine, type Exit, ExitCode } from "../engine/engine.ts";
 import type { GuestMemory } from "../memory/guest_memory.ts";
 import type { BootSource, Entry, NamedBytes } from "../boot/boot.ts";
 import { loadFirmware } from "../boot/firmware.ts";
+import { firmwareKernel } from "../boot/linux/firmware_kernel.ts";
 import { loadGuest } from "../boot/load_guest.ts";
 import { MapType, ramMap } from "../boot/memory_map.ts";
 import { PAGE_SIZE } from "../base/u64.ts";
 import { Address } from "../platform/layout.ts";
-import { buildPc, type Pc } from "../platform/pc.ts";
+import { linuxbootFiles } from "../platform/linuxboot/linuxboot.ts";
+import { buildPc, type Pc, type PcOptions } from "../platform/pc.ts";
 import type { MachineOutcome } from "./outcome.ts";
 import { lower, raised, Signal, waitForSignal } from "./signals.ts";
 import { Counter, epochMs } from "./stats.ts";
@@ -92,6 +94,7 @@ export class Machine implements Disposable {
         debugExit: config.debugExit,
         debugOutput: config.debugOutput,
         firmwareLog: config.debugOutput,
+        ...forFirmware(config),
       });
       config.attach?.(this.#pc);
       this.entry = load(config, this.#pc.acpiTables);
@@ -214,6 +217,15 @@ export class Machine implements Disposable {
     this.#counters[Counter.UNCLAIMED_PORT] = ports.unclaimedReads + ports.unclaimedWrites;
     this.#counters[Counter.UNCLAIMED_MMIO] = mmio.unclaimedReads + mmio.unclaimedWrites;
   }
+}
+
+/** What firmware finds to boot: the kernel, when both are given, and the ROM that boots it. */
+function forFirmware({ memory, firmware, source }: MachineConfig): Pick<PcOptions, "firmware"> {
+  const { kernel } = source;
+  if (firmware === undefined || kernel === undefined) return {};
+  return {
+    firmware: { kernel: firmwareKernel(memory, { ...source, kernel }), files: linuxbootFiles() },
+  };
 }
 
 /** Puts the guest into RAM. */

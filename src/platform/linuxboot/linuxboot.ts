@@ -6,13 +6,20 @@
 import { decodeBase64 } from "../../base/base64.ts";
 import { LINUXBOOT_ROM_BASE64 } from "./linuxboot_rom.gen.ts";
 
-/** The fw_cfg file that holds the ROM: SeaBIOS runs what it finds under "genroms/". */
-export const LINUXBOOT_ROM_FILE = "genroms/linuxboot.rom";
-
-/** The ROM's line in the fw_cfg file "bootorder", which puts it before any disk. */
-export const LINUXBOOT_BOOT_ORDER = "/rom@genroms/linuxboot.rom";
+/** SeaBIOS runs what it finds under "genroms/". */
+const ROM_FILE = "genroms/linuxboot.rom";
+/** What to boot, in order; the ROM comes before any disk. Ends with a NUL. */
+const BOOT_ORDER = `/rom@${ROM_FILE}\0`;
 
 /** The ROM's bytes. */
 export function linuxbootRom(): Uint8Array<ArrayBuffer> {
   return decodeBase64(LINUXBOOT_ROM_BASE64);
+}
+
+/** The fw_cfg files with which firmware boots the kernel that fw_cfg holds, before any disk. */
+export function linuxbootFiles(): { name: string; bytes: Uint8Array<ArrayBuffer> }[] {
+  return [
+    { name: ROM_FILE, bytes: linuxbootRom() },
+    { name: "bootorder", bytes: new TextEncoder().encode(BOOT_ORDER) },
+  ];
 }
