@@ -7,6 +7,8 @@ import { bootCode, ENDLESS_LOOP, kvmGuests } from "../support/vm_guest.ts";
 
 /** Create, boot, dispose: this often. */
 const ROUNDS = 200;
+/** Guest RAM of each. */
+const RAM_MIB = 16;
 /** Threads of a worker end a little after their last message. */
 const SETTLE_MS = 10_000;
 
@@ -21,12 +23,12 @@ interface Held {
 testWith(kvmGuests, `no descriptor, mapping or thread is left of ${ROUNDS} guests`, async () => {
   for (let i = 0; i < 3; i++) await bootAndDispose(i); // what is loaded once, is loaded now
   const before = await settled();
-  const mapsBefore = mappings();
+  const sizeBefore = addressSpaceMib();
   for (let i = 0; i < ROUNDS; i++) await bootAndDispose(i);
   assertNoMore(await settled(before), before);
-  // Guest RAM and V8's own heap go when V8 collects its garbage, a few mappings at a time.
-  const grown = mappings() - mapsBefore;
-  assert(grown < ROUNDS, `${grown} mappings more after ${ROUNDS} guests`);
+  // The RAM of the last few guests goes when V8 next collects its garbage.
+  const grown = addressSpaceMib() - sizeBefore;
+  assert(grown < ROUNDS * RAM_MIB / 2, `${grown} MiB more after ${ROUNDS} guests`);
 });
 
 testWith(
@@ -45,29 +47,30 @@ testWith(
   },
 );
 
-/** The sizes and ways to end vary with `round`. */
+/** The number of vCPUs and the way to end vary with `round`. */
 async function bootAndDispose(round: number): Promise<void> {
-  await using vm = await bootCode(ENDLESS_LOOP, {
-    memory: "4M",
-    cpus: 1 + (round % 16 === 0 ? 1 : 0),
-  });
+  const cpus = round % 16 === 0 ? 2 : 1;
+  await using vm = await bootCode(ENDLESS_LOOP, { memory: `${RAM_MIB}M`, cpus });
   if (round % 2 === 0) vm.console.send("input that nobody reads");
   if (round % 3 === 0) await vm.stop();
 }
 
 function assertNoMore(after: Held, before: Held): void {
   const text = JSON.stringify({ before, after });
-  assertEquals(after.kvm, 0, text);
-  assert(after.threads <= before.threads && after.descriptors <= before.descriptors, text);
+  assert(noMore(after, before), text);
 }
 
-/** What is held once KVM is gone and there are no more threads than `before`, or after a while. */
+function noMore(after: Held, before: Held): boolean {
+  return after.kvm === 0 && after.threads <= before.threads &&
+    after.descriptors <= before.descriptors;
+}
+
+/** What is held once that is no more than `before`, or after a while. */
 async function settled(before?: Held): Promise<Held> {
   const giveUp = performance.now() + SETTLE_MS;
   for (;;) {
     const now = held();
-    const less = now.kvm === 0 && now.threads <= (before?.threads ?? Infinity);
-    if (less || performance.now() > giveUp) return now;
+    if (noMore(now, before ?? now) || performance.now() > giveUp) return now;
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }
@@ -86,8 +89,9 @@ function held(): Held {
   return { threads: [...Deno.readDirSync("/proc/self/task")].length, descriptors, kvm };
 }
 
-function mappings(): number {
-  return Deno.readTextFileSync("/proc/self/maps").split("\n").length;
+function addressSpaceMib(): number {
+  const kib = /VmSize:\s+(\d+)/.exec(Deno.readTextFileSync("/proc/self/status"))?.[1];
+  return Number(kib) / 1024;
 }
 
 /** Undefined for a descriptor that was closed meanwhile. */
