@@ -8,6 +8,13 @@ import { Transcript } from "./transcript.ts";
 /** The most bytes moved out of the ring at once. */
 const CHUNK_BYTES = 64 * 1024;
 
+/**
+ * After a piece smaller than this the next one is awaited for a moment: a guest that writes byte by
+ * byte would else wake this thread for each of them, which costs the guest more than the byte does.
+ */
+const SMALL_BYTES = 1024;
+const GATHER_MS = 1;
+
 /** Output of the guest. What came before anyone read it is kept, up to 1 MiB. */
 export class GuestOutput implements AsyncIterable<Uint8Array<ArrayBuffer>> {
   /** The output so far. */
@@ -15,6 +22,7 @@ export class GuestOutput implements AsyncIterable<Uint8Array<ArrayBuffer>> {
   readonly #ring: RingReader;
   readonly #scratch = new Uint8Array(CHUNK_BYTES);
   #readable: ReadableStream<Uint8Array<ArrayBuffer>> | undefined;
+  #endGathering: (() => void) | undefined;
 
   constructor(ring: RingReader) {
     this.#ring = ring;
@@ -51,6 +59,7 @@ export class GuestOutput implements AsyncIterable<Uint8Array<ArrayBuffer>> {
     while (this.#ring.available > 0) this.#take(CHUNK_BYTES);
     this.#ring.close();
     this.bytes.finish();
+    this.#endGathering?.();
   }
 
   /** From now on the guest does not wait for readers: what has no room is lost. The Vm calls it. */
@@ -64,14 +73,26 @@ export class GuestOutput implements AsyncIterable<Uint8Array<ArrayBuffer>> {
   async #pump(): Promise<void> {
     while (await this.#ring.readable()) {
       await this.bytes.hasRoom();
-      this.#take(this.bytes.room);
+      const taken = this.#take(this.bytes.room);
+      if (taken < SMALL_BYTES && !this.#ring.closed) await this.#gather();
     }
   }
 
-  #take(length: number): void {
+  async #gather(): Promise<void> {
+    let timer: number | undefined;
+    await new Promise<void>((resolve) => {
+      this.#endGathering = resolve;
+      timer = setTimeout(resolve, GATHER_MS);
+    });
+    clearTimeout(timer);
+  }
+
+  #take(length: number): number {
     const taken = this.#ring.read(this.#scratch.subarray(0, length));
-    if (taken === 0) return;
-    this.bytes.append(this.#scratch.subarray(0, taken));
-    this.onBytes();
+    if (taken > 0) {
+      this.bytes.append(this.#scratch.subarray(0, taken));
+      this.onBytes();
+    }
+    return taken;
   }
 }
