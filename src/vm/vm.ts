@@ -71,10 +71,12 @@ export class Vm implements AsyncDisposable {
   static async boot(options: VmOptions = {}): Promise<Vm> {
     const startMs = performance.now();
     const checked = checkOptions(options);
-    const thread = new MachineThread(checked.cpus); // early: the files are read meanwhile
+    const thread = new MachineThread(checked.cpus); // starts while the files are read
     try {
-      const engine = await chooseEngine(checked.engine);
-      const { source, firmware } = await readSources(checked);
+      const reading = readSources(checked);
+      reading.catch(() => {}); // first things first: without an engine no file matters
+      const engine = chooseEngine(checked.engine);
+      const { source, firmware } = await reading;
       const romBytes = firmware === undefined ? 0 : firmwareBytes(firmware);
       const memory = GuestMemory.allocate(checked.memoryBytes, romBytes);
       const { cpus, debugExit } = checked;
