@@ -76,7 +76,7 @@ export interface KvmDevice {
  * @throws DenovisorError `kvm-unavailable`
  */
 export function openKvm(scratch: Scratch): KvmDevice {
-  const fd = scratch.tryOpen(PATH, O_RDWR);
+  const fd = tryOpenKvm(scratch);
   if (fd < 0) {
     const { reason, fix } = deviceFault(-fd);
     throw unavailable(fix === undefined ? reason : `${reason}; to fix it: ${fix}`);
@@ -102,6 +102,11 @@ export function openKvm(scratch: Scratch): KvmDevice {
   }
 }
 
+/** A descriptor of /dev/kvm, or -errno. */
+export function tryOpenKvm(scratch: Scratch): number {
+  return scratch.tryOpen(PATH, O_RDWR);
+}
+
 /** KVM_CHECK_EXTENSION: 0 when the capability is absent. */
 export function extension(scratch: Scratch, fd: number, cap: number): number {
   return check(
@@ -111,5 +116,5 @@ export function extension(scratch: Scratch, fd: number, cap: number): number {
 }
 
 function unavailable(reason: string): DenovisorError {
-  return new DenovisorError("kvm-unavailable", `Cannot use KVM: ${reason}`);
+  return new DenovisorError("kvm-unavailable", `Cannot use KVM: ${reason}`, { reason });
 }

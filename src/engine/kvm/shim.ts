@@ -138,40 +138,47 @@ export function check(result: number, what: string): number {
   throw new DenovisorError("kvm", `Cannot ${what}: ${errnoName(-result)}`, { errno: -result });
 }
 
+/** Why the library cannot be used: `details.lacks` of the error, beside `details.reason`. */
+export type ShimLack = "ffi-permission" | "library" | "version" | "executable-folder" | "other";
+
 function loadLibrary(): Library {
-  const path = LIBRARY.pathname;
   if (Deno.permissions.querySync({ name: "ffi", path: LIBRARY }).state !== "granted") {
-    throw unavailable("no permission to load libkvm-shim: expected --allow-ffi");
+    throw unavailable("ffi-permission", "no permission to load libkvm-shim: expected --allow-ffi");
   }
   let loaded: Library;
   try {
     loaded = Deno.dlopen(LIBRARY, SYMBOLS);
   } catch (cause) {
-    throw unavailable(whyNotLoaded(path, cause), cause);
+    throw loadError(cause);
   }
   const version = loaded.symbols.kvm_shim_abi_version();
   if (version !== ABI_VERSION) {
     loaded.close();
-    throw unavailable(
-      `${path} has ABI version ${version}, expected ${ABI_VERSION}: run \`deno task shim\``,
-    );
+    const reason = `libkvm-shim has ABI version ${version}, expected ${ABI_VERSION}: ${BUILD}`;
+    throw unavailable("version", reason);
   }
   return loaded;
 }
 
+const BUILD = "run `deno task shim`";
+
 /** The dynamic loader has no error codes, only texts. */
-function whyNotLoaded(path: string, cause: unknown): string {
+function loadError(cause: unknown): DenovisorError {
   const text = cause instanceof Error ? cause.message.split("\n")[0] : String(cause);
   if (text.includes("No such file")) {
-    return "libkvm-shim is not built: run `deno task shim`, which needs cc, gcc or clang";
+    const reason = `libkvm-shim is not built: ${BUILD}, which needs cc, gcc or clang`;
+    return unavailable("library", reason, cause);
   }
   if (text.includes("failed to map segment")) {
-    return `libkvm-shim cannot run from ${path}: its file system is mounted noexec; ` +
-      "set TMPDIR to a folder where programs may run";
+    const where = Deno.build.standalone ? "the folder for temporary files" : LIBRARY.pathname;
+    const reason = `libkvm-shim may not run from ${where}, which is mounted noexec` +
+      (Deno.build.standalone ? ": set TMPDIR to another folder" : "");
+    return unavailable("executable-folder", reason, cause);
   }
-  return text;
+  return unavailable("other", text, cause);
 }
 
-function unavailable(reason: string, cause?: unknown): DenovisorError {
-  return new DenovisorError("kvm-unavailable", `Cannot use KVM: ${reason}`, {}, cause);
+function unavailable(lacks: ShimLack, reason: string, cause?: unknown): DenovisorError {
+  const details = { lacks, reason };
+  return new DenovisorError("kvm-unavailable", `Cannot use KVM: ${reason}`, details, cause);
 }
