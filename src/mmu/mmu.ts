@@ -1,5 +1,6 @@
 /** One VM's MMU. */
 
+import { DenovisorError } from "../base/errors.ts";
 import type { Gfn, Pfn } from "../base/u64.ts";
 import { MmuCore } from "./core.ts";
 import { DirectEngine } from "./direct/engine.ts";
@@ -12,12 +13,16 @@ import type { Memslot, MemslotConfig } from "./memslot.ts";
 import type { MmuOptions } from "./options.ts";
 import { recoverNxSplits, shrink, zapAllFast } from "./reclaim.ts";
 import { CpuRole } from "./role.ts";
+import { ShadowEngine } from "./shadow/engine.ts";
+import { ShadowState } from "./shadow/state.ts";
+import { zapShadowsOf } from "./shadow/zap.ts";
 import { SlotUpdates } from "./slot_updates.ts";
 import { type StatName, statsByName } from "./stats.ts";
 import { TableWalk } from "./table_walk.ts";
 import type { MmuTrace } from "./trace.ts";
 import { MmuVcpu } from "./vcpu.ts";
 import { VcpuRequest } from "./vcpu_state.ts";
+import type { GuestTables } from "./walk/mod.ts";
 import { WriteTracking } from "./write_track.ts";
 
 /**
@@ -27,6 +32,8 @@ import { WriteTracking } from "./write_track.ts";
 export class Mmu {
   readonly core: MmuCore;
   readonly direct: DirectEngine;
+  /** Undefined when stage 2 does the guest's paging. */
+  readonly shadow: ShadowEngine | undefined;
   readonly writeTracking: WriteTracking;
   readonly #vcpus: MmuVcpu[] = [];
   readonly #maker: SpteMaker;
@@ -42,25 +49,34 @@ export class Mmu {
     this.#walk = new TableWalk(this.core);
     this.#slots = new SlotUpdates(this.core, () => this.zapAll());
     this.writeTracking = new WriteTracking(this.core);
+    this.shadow = this.core.tdp ? undefined : this.#createShadow();
   }
 
   get vcpus(): readonly MmuVcpu[] {
     return this.#vcpus;
   }
 
-  /** Adds a vCPU with paging off. */
-  createVcpu(tlb: Tlb): MmuVcpu {
+  /**
+   * Adds a vCPU with paging off.
+   * @param tables The guest's page tables, for an MMU that shadows them; else not needed.
+   * @throws DenovisorError `mmu` when they are needed and not given.
+   */
+  createVcpu(tlb: Tlb, tables?: GuestTables): MmuVcpu {
     const { maxPhyAddrBits } = this.core;
     const features = { maxPhyAddrBits, gbPages: true, amd: false };
     const role = CpuRole.fromRegisters(0, 0, 0, features, false, false);
     const parts = {
       core: this.core,
       direct: this.direct,
+      shadow: this.shadow?.state,
+      tracking: this.writeTracking,
       maker: this.#maker,
       walk: this.#walk,
-      unprotect: (gfn: Gfn) => this.writeTracking.unprotect(gfn),
     };
-    const vcpu = new MmuVcpu(this.#vcpus.length, parts, tlb, role);
+    if (this.shadow !== undefined && tables === undefined) {
+      throw new DenovisorError("mmu", "Cannot add a vCPU: shadow paging needs the guest's tables");
+    }
+    const vcpu = new MmuVcpu(this.#vcpus.length, parts, tlb, role, tables);
     this.#vcpus.push(vcpu);
     this.core.tlbs.push(tlb);
     return vcpu;
@@ -120,9 +136,16 @@ export class Mmu {
 
   /** Throws all tables away; vCPUs load new roots before they next run. */
   zapAll(): void {
-    zapAllFast(this.core, () => {
-      for (const vcpu of this.#vcpus) vcpu.state.requests |= VcpuRequest.RELOAD;
-    });
+    zapAllFast(this.core, () => this.#reloadRoots());
+  }
+
+  /** Bytes of all tables and of what is kept beside them. */
+  get tableBytes(): number {
+    let bytes = this.core.pool.bytes + (this.shadow?.state.bytes ?? 0);
+    for (const space of this.core.spaces) {
+      for (const slot of space.all) for (const heads of slot.rmap) bytes += heads.byteLength;
+    }
+    return bytes;
   }
 
   /** Gives about `count` tables back to the host; returns how many. */
@@ -159,5 +182,23 @@ export class Mmu {
   /** For tests. */
   set hooks(hooks: MmuHooks | undefined) {
     this.core.hooks = hooks;
+  }
+
+  #createShadow(): ShadowEngine {
+    const state = new ShadowState(
+      this.core,
+      this.#maker,
+      this.writeTracking,
+      () => this.#reloadRoots(),
+    );
+    const engine = new ShadowEngine(state);
+    this.core.engines.push(engine);
+    this.core.writeGuard = engine;
+    this.writeTracking.unprotect = (gfn) => zapShadowsOf(state, gfn);
+    return engine;
+  }
+
+  #reloadRoots(): void {
+    for (const vcpu of this.#vcpus) vcpu.state.requests |= VcpuRequest.RELOAD;
   }
 }

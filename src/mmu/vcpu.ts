@@ -1,21 +1,31 @@
 /** One vCPU's door to the MMU: roots, faults, and what an exit does with their results. */
 
-import { bigFrom32, frameFrom, type Gfn, hex } from "../base/u64.ts";
+import { frameFrom, type Gfn } from "../base/u64.ts";
 import type { MmuCore } from "./core.ts";
 import type { DirectEngine } from "./direct/engine.ts";
 import { nonpagingPageFault, tdpPageFault } from "./direct/page_fault.ts";
+import { describeFailure } from "./failure.ts";
 import { type Fault, FaultResult, VcpuExit } from "./fault.ts";
 import type { Tlb } from "./host.ts";
+import { LoadResult } from "./load_result.ts";
 import type { SpteMaker } from "./make_spte.ts";
 import { mmioFault } from "./mmio_fault.ts";
-import { PferrHigh } from "./pferr.ts";
+import { Access, PferrHigh } from "./pferr.ts";
 import { RetryGuard } from "./retry_guard.ts";
 import { type CpuRole, PagingMode } from "./role.ts";
 import { directRootRole, shadowRootRole } from "./root_role.ts";
+import { ShadowContext } from "./shadow/context.ts";
+import { flushAddress } from "./shadow/invlpg.ts";
+import { shadowPageFault } from "./shadow/page_fault.ts";
+import { pteWrite } from "./shadow/pte_write.ts";
+import { ShadowRoots } from "./shadow/roots.ts";
+import type { ShadowState } from "./shadow/state.ts";
 import { Stat } from "./stats.ts";
 import type { TableWalk } from "./table_walk.ts";
 import { Tp } from "./trace.ts";
 import { VcpuState } from "./vcpu_state.ts";
+import { type GuestTables, isCanonical, linearAddressBits, Walker } from "./walk/mod.ts";
+import type { WriteTracking } from "./write_track.ts";
 
 /** Who carries out the accesses that the tables cannot: MMIO, read-only slots, tracked pages. */
 export interface MmuEmulator {
@@ -31,10 +41,11 @@ export interface MmuEmulator {
 export interface VcpuParts {
   readonly core: MmuCore;
   readonly direct: DirectEngine;
+  /** Undefined when stage 2 does the guest's paging. */
+  readonly shadow: ShadowState | undefined;
+  readonly tracking: WriteTracking;
   readonly maker: SpteMaker;
   readonly walk: TableWalk;
-  /** Zaps what shadows the guest table `gfn`, so that it can be written; true when anything did. */
-  unprotect(gfn: Gfn): boolean;
 }
 
 /** One vCPU of an MMU. */
@@ -42,23 +53,38 @@ export class MmuVcpu {
   readonly state: VcpuState;
   /** The last fault. */
   readonly fault: Fault;
+  /** The shadow engine's part; undefined when stage 2 does the guest's paging. */
+  readonly shadow: ShadowContext | undefined;
+  readonly roots: ShadowRoots | undefined;
   readonly #parts: VcpuParts;
   readonly #retryGuard = new RetryGuard();
   #role: CpuRole;
   #result: FaultResult = FaultResult.CONTINUE;
 
-  constructor(index: number, parts: VcpuParts, tlb: Tlb, role: CpuRole) {
+  /** @param tables The guest's page tables, which the shadow engine reads. */
+  constructor(
+    index: number,
+    parts: VcpuParts,
+    tlb: Tlb,
+    role: CpuRole,
+    tables: GuestTables | undefined,
+  ) {
     this.#parts = parts;
     this.state = new VcpuState(index, parts.core, parts.maker, tlb);
     this.fault = this.state.fault;
     this.#role = role;
+    if (parts.shadow !== undefined && tables !== undefined) {
+      const walker = new Walker(tables);
+      this.shadow = new ShadowContext(this.state, parts.shadow, walker, tables, role);
+      this.roots = new ShadowRoots(this.shadow);
+    }
   }
 
   get role(): CpuRole {
     return this.#role;
   }
 
-  /** True when faults carry guest physical addresses. */
+  /** True when faults carry guest physical addresses: stage 2, or paging off. */
   get isDirect(): boolean {
     return this.#parts.core.tdp || this.#role.mode === PagingMode.NONE;
   }
@@ -66,32 +92,51 @@ export class MmuVcpu {
   /** Takes on the role that the control registers ask for. The same role changes nothing. */
   setRole(role: CpuRole): void {
     if (role === this.#role) return;
+    this.unload();
     this.#role = role;
-    const { state } = this;
+    const { state, shadow } = this;
     state.slots = this.#parts.core.spaces[role.smm ? 1 : 0];
     state.context++;
     state.mmioCache.clear();
-    this.#dropRoot();
+    if (shadow !== undefined) shadow.setRole(role);
     state.tlb.flush();
   }
 
   /**
-   * To be called before the guest runs: carries requests out and sees to a root.
-   * @returns false when there is no memory for one.
+   * The guest loads CR3 (for stage 2 nothing of ours depends on it).
+   * @param keepTlb The guest asked for no flush.
+   * @returns false when the PDPTEs of PAE paging are not valid: #GP, and nothing has changed.
    */
-  prepare(): boolean {
+  loadCr3(lo: number, hi: number, keepTlb: boolean): boolean {
+    const { shadow, roots, state } = this;
+    state.context++;
+    if (shadow === undefined || roots === undefined) return true;
+    if (this.#role.mode === PagingMode.PAE && !shadow.walker.loadPdptrs(lo)) return false;
+    roots.switchTo(lo, hi, keepTlb);
+    return true;
+  }
+
+  /** To be called before the guest runs: carries requests out and sees to roots. */
+  prepare(): LoadResult {
     const { state } = this;
     if (state.requests !== 0) {
       state.requests = 0;
-      this.#dropRoot();
+      this.#dropObsolete();
       state.tlb.flush();
     }
-    return state.root !== 0 || this.#loadRoot();
+    if (!this.isDirect) return this.roots!.load();
+    return state.root !== 0 || this.#loadDirectRoot() ? LoadResult.OK : LoadResult.NO_MEMORY;
   }
 
-  /** Gives the root up; a fault before the next `prepare` finds none. */
+  /** Gives all roots up; a fault before the next `prepare` finds none. */
   unload(): void {
-    this.#dropRoot();
+    this.#dropDirectRoot();
+    this.roots?.dropAll();
+  }
+
+  /** True when there is a root to walk from. */
+  get hasRoot(): boolean {
+    return this.isDirect ? this.state.hasRoot : this.shadow!.hasRoots;
   }
 
   /**
@@ -108,7 +153,7 @@ export class MmuVcpu {
     emulator: MmuEmulator,
   ): VcpuExit {
     const { core } = this.#parts;
-    if (!this.state.hasRoot) {
+    if (!this.hasRoot) {
       core.warn("Cannot handle a fault: the vCPU has no root");
       return VcpuExit.USERSPACE;
     }
@@ -131,21 +176,17 @@ export class MmuVcpu {
     }
   }
 
-  /** Runs the fault path. The root must be there. Never returns INVALID or CONTINUE. */
+  /**
+   * Runs the fault path. The root must be there. Never returns INVALID or CONTINUE. After RETRY with
+   * `Cause.GUEST_EXCEPTION`, `shadow.guestFault` is what the guest gets.
+   */
   handleFault(lo: number, hi: number, code: number, codeHigh: number): FaultResult {
-    const { state, fault } = this;
-    const { core, walk } = this.#parts;
+    const { fault } = this;
+    const { core } = this.#parts;
     fault.begin(lo, hi, code, codeHigh);
     if (core.trace !== undefined) core.trace.emit(Tp.PAGE_FAULT, lo, hi, code >>> 0);
-    if (!core.isLegal(hi) || !this.#rootReaches(hi)) return this.#end(FaultResult.BAD_ADDRESS);
-    if (core.hooks !== undefined) core.hooks.afterEntry?.();
-    if (fault.reserved) {
-      const gfn = frameFrom(lo, hi) as Gfn;
-      if (state.mmioCache.matchesGfn(state.slots, gfn)) return FaultResult.EMULATE;
-      const known = mmioFault(state, fault, walk, true, state.root, state.rootLevel);
-      if (known !== FaultResult.INVALID) return this.#end(known);
-    }
-    return this.#end(this.#runHandler());
+    this.#result = this.isDirect ? this.#directFault(lo, hi) : this.#shadowFault(lo, hi);
+    return this.#result;
   }
 
   /** Asks the progress guard after a fault that lets the guest try again. */
@@ -165,63 +206,112 @@ export class MmuVcpu {
       const ready = state.asyncFaults.takeReady();
       if (ready === undefined) return any;
       any = true;
-      if (ready.context !== state.context || !this.prepare()) continue;
+      if (ready.context !== state.context || this.prepare() !== LoadResult.OK) continue;
       fault.begin(ready.addressLo, ready.addressHi, 0, 0);
       fault.prefault = true;
       this.#runHandler();
     }
   }
 
+  /** The guest executes INVLPG, or the machine flushes one linear address for it. */
+  invlpg(lo: number, hi: number): void {
+    const { state, shadow, roots } = this;
+    this.#parts.core.counters[Stat.INVLPG]++;
+    if (!isCanonical(hi, linearAddressBits(this.#role))) return;
+    state.mmioCache.clearGva(lo, hi);
+    if (shadow !== undefined && roots !== undefined && !this.isDirect && shadow.hasRoots) {
+      flushAddress(shadow, shadow.topTable(lo), lo, hi);
+      for (const root of roots.previous) if (root !== 0) flushAddress(shadow, root, lo, hi);
+    }
+    state.tlb.flushPage(lo, hi);
+  }
+
+  /** The machine has carried out a guest's write of `sizeBytes` bytes, all in one page. */
+  wrote(gpaLo: number, gpaHi: number, sizeBytes: number): void {
+    if (this.shadow !== undefined) pteWrite(this.shadow, gpaLo, gpaHi, sizeBytes);
+    this.#parts.tracking.notify(gpaLo, gpaHi, sizeBytes);
+  }
+
   /** True when the emulator should let the guest try again; see `RetryGuard`. */
   retryInstruction(ripLo: number, ripHi: number): boolean {
     const { fault } = this;
+    if (this.shadow?.writesOwnTable === true) return false;
     if (!this.#retryGuard.allows(ripLo, ripHi, fault.addressLo, fault.addressHi)) return false;
-    return this.#parts.unprotect(frameFrom(fault.addressLo, fault.addressHi) as Gfn);
+    return this.#parts.tracking.unprotect(fault.gfn);
+  }
+
+  /**
+   * An event has to be delivered again that faulted on a shadowed table: zaps what shadows the page at
+   * a linear address, so that the delivery does not fault.
+   */
+  unprotectLinear(lo: number, hi: number): boolean {
+    const { shadow } = this;
+    if (shadow === undefined || this.isDirect) return false;
+    return shadow.walker.walk(lo, hi, Access.READ) &&
+      this.#parts.tracking.unprotect(shadow.walker.result.gfn);
   }
 
   /** After a negative `VcpuExit`: one line that names the fault. */
   describeFailure(): string {
-    const { fault, state } = this;
-    const { core } = this.#parts;
-    const start = `Cannot resolve the fault at ${hex(bigFrom32(fault.addressLo, fault.addressHi))}`;
-    switch (this.#result) {
-      case FaultResult.NO_MEMORY:
-        return `${start}: no memory for page tables`;
-      case FaultResult.NO_SPACE:
-        return `${start}: all ${core.quota} page tables are in use`;
-      case FaultResult.BAD_SPTE:
-        return `${start}: its SPTE has reserved bits set`;
-      case FaultResult.BAD_ADDRESS: {
-        if (fault.slot !== undefined) {
-          return `${start}: the host has nothing there (memslot ${fault.slot.id})`;
-        }
-        const reach = state.rootLevel > 4 ? 52 : state.rootLevel === 4 ? 48 : 32;
-        const bits = Math.min(core.maxPhyAddrBits, reach);
-        return `${start}: expected an address below 2^${bits}`;
-      }
-      default:
-        return state.guard.describe(fault);
+    return describeFailure(this.#parts.core, this.state, this.#result, this.isDirect);
+  }
+
+  #directFault(lo: number, hi: number): FaultResult {
+    const { state, fault } = this;
+    const { core, walk } = this.#parts;
+    if (!core.isLegal(hi) || !this.#rootReaches(hi)) return FaultResult.BAD_ADDRESS;
+    if (core.hooks !== undefined) core.hooks.afterEntry?.();
+    if (fault.reserved) {
+      const gfn = frameFrom(lo, hi) as Gfn;
+      if (state.mmioCache.matchesGfn(state.slots, gfn)) return FaultResult.EMULATE;
+      const known = mmioFault(state, fault, walk, true, state.root, state.rootLevel);
+      if (known !== FaultResult.INVALID) return known;
     }
+    return this.#runHandler();
+  }
+
+  #shadowFault(lo: number, hi: number): FaultResult {
+    const { state, fault } = this;
+    const { core, walk } = this.#parts;
+    const shadow = this.shadow!;
+    if (core.linearBits === 32 && hi !== 0) {
+      core.warn("Got a linear address above 2^32 on a host of 32 bits");
+      return FaultResult.BAD_ADDRESS;
+    }
+    if (core.hooks !== undefined) core.hooks.afterEntry?.();
+    if (fault.reserved) {
+      if (!this.#role.guestMode && state.mmioCache.matchesGva(state.slots, lo, hi)) {
+        return FaultResult.EMULATE;
+      }
+      const known = mmioFault(state, fault, walk, false, shadow.topTable(lo), shadow.topLevel);
+      if (known !== FaultResult.INVALID) return known;
+    }
+    return this.#runHandler();
+  }
+
+  #runHandler(): FaultResult {
+    const { core, walk } = this.#parts;
+    const { state, fault } = this;
+    if (!this.isDirect) return shadowPageFault(this.shadow!, fault);
+    return core.tdp ? tdpPageFault(state, fault, walk) : nonpagingPageFault(state, fault, walk);
   }
 
   #emulate(emulator: MmuEmulator): VcpuExit {
     const { state, fault, isDirect } = this;
-    const { core } = this.#parts;
-    const gfn = frameFrom(fault.addressLo, fault.addressHi) as Gfn;
+    const { core, tracking } = this.#parts;
+    const { addressLo, addressHi } = fault;
+    const gfn = isDirect ? frameFrom(addressLo, addressHi) as Gfn : fault.gfn;
     const tableWrite = (fault.codeHi & PferrHigh.GUEST_TABLE) !== 0 && fault.write && fault.present;
     // The CPU itself writes a guest table (its flags): that cannot be emulated, only be allowed.
-    if (isDirect && tableWrite && this.#parts.unprotect(gfn)) return VcpuExit.RESUME;
-    const mmio = state.mmioCache.matchesGfn(state.slots, gfn);
+    if (isDirect && tableWrite && tracking.unprotect(gfn)) return VcpuExit.RESUME;
+    const isMmio = isDirect
+      ? state.mmioCache.matchesGfn(state.slots, gfn)
+      : state.mmioCache.matchesGva(state.slots, addressLo, addressHi);
     core.counters[Stat.INSN_EMULATION]++;
-    const exit = emulator.emulate(
-      this,
-      fault.addressLo,
-      fault.addressHi,
-      !mmio && !this.#role.guestMode,
-    );
+    const exit = emulator.emulate(this, addressLo, addressHi, !isMmio && !this.#role.guestMode);
     if (exit === VcpuExit.USERSPACE) {
-      if (fault.slot === undefined) core.counters[Stat.MMIO_EXITS]++;
-      else core.counters[Stat.INSN_EMULATION_FAIL]++;
+      const failed = fault.slot !== undefined;
+      core.counters[failed ? Stat.INSN_EMULATION_FAIL : Stat.MMIO_EXITS]++;
     }
     return exit;
   }
@@ -232,18 +322,7 @@ export class MmuVcpu {
     return rootLevel > 4 || (rootLevel === 4 ? hi >>> 16 : hi) === 0;
   }
 
-  #runHandler(): FaultResult {
-    const { core, walk } = this.#parts;
-    const { state, fault } = this;
-    return core.tdp ? tdpPageFault(state, fault, walk) : nonpagingPageFault(state, fault, walk);
-  }
-
-  #end(result: FaultResult): FaultResult {
-    this.#result = result;
-    return result;
-  }
-
-  #loadRoot(): boolean {
+  #loadDirectRoot(): boolean {
     const { state } = this;
     const { core, direct } = this.#parts;
     const role = core.tdp
@@ -254,9 +333,14 @@ export class MmuVcpu {
     return state.root !== 0;
   }
 
-  #dropRoot(): void {
+  #dropDirectRoot(): void {
     const { state } = this;
     if (state.root !== 0) this.#parts.direct.releaseRoot(state.root);
     state.root = 0;
+  }
+
+  #dropObsolete(): void {
+    if (this.state.root !== 0 && this.state.rootIsObsolete) this.#dropDirectRoot();
+    this.roots?.dropObsolete();
   }
 }

@@ -35,6 +35,8 @@ export class VcpuState {
   /** Halves of the address of the instruction that runs, as far as the engine knows it. */
   ripLo = 0;
   ripHi = 0;
+  /** The access that faults is an explicit one of the supervisor with EFLAGS.AC set: SMAP lets it pass. */
+  smapSuspended = false;
   requests = 0;
   /** Changes when an address may mean something else: a deferred fault is then not taken up again. */
   context = 0;

@@ -6,6 +6,7 @@
 import { bigFrom32, type Gfn, gfnOf, type Gpa, hi32, lo32 } from "../../src/base/u64.ts";
 import { VcpuExit } from "../../src/mmu/fault.ts";
 import { tableIndex } from "../../src/mmu/level.ts";
+import { LoadResult } from "../../src/mmu/load_result.ts";
 import type { Memslot, MemslotConfig } from "../../src/mmu/memslot.ts";
 import { Mmu } from "../../src/mmu/mmu.ts";
 import type { MmuOptions } from "../../src/mmu/options.ts";
@@ -14,6 +15,7 @@ import { isLeaf, isMmio, isPresent, pfnOf, SpteLo } from "../../src/mmu/spte.ts"
 import type { StatName } from "../../src/mmu/stats.ts";
 import { TABLE_WORDS } from "../../src/mmu/table_pool.ts";
 import type { MmuEmulator, MmuVcpu } from "../../src/mmu/vcpu.ts";
+import type { GuestTables } from "../../src/mmu/walk/mod.ts";
 import { HostModel, TlbLog } from "./host_model.ts";
 
 /** "r", "w" or "x": read, write, fetch. */
@@ -50,6 +52,14 @@ export interface MmioExit {
 /** Faults after which the CPU gives up: far more than any access needs. */
 const MAX_FAULTS = 1000;
 
+/** A guest that has paging off has no tables to read. */
+export const NO_TABLES: GuestTables = {
+  words: new Uint32Array(0),
+  wordOf: () => -1,
+  isWritable: () => false,
+  markDirty: () => {},
+};
+
 /** One VM with one vCPU (more can be added), in direct mode. */
 export class Rig implements MmuEmulator {
   readonly host: HostModel;
@@ -67,7 +77,7 @@ export class Rig implements MmuEmulator {
   constructor(options: Partial<MmuOptions> = {}, host = new HostModel()) {
     this.host = host;
     this.mmu = new Mmu({ host, tables: "npt", prefetch: false, ...options });
-    this.vcpu = this.mmu.createVcpu(this.tlb);
+    this.vcpu = this.mmu.createVcpu(this.tlb, NO_TABLES);
     this.mmu.hooks = { onWarning: (text) => this.warnings.push(text) };
   }
 
@@ -87,7 +97,7 @@ export class Rig implements MmuEmulator {
   access(address: number, kind: Kind, vcpu: MmuVcpu = this.vcpu): Outcome {
     this.#kind = kind;
     for (let faults = 0; faults < MAX_FAULTS; faults++) {
-      if (!vcpu.prepare()) return { how: VcpuExit.NO_MEMORY, faults };
+      if (vcpu.prepare() !== LoadResult.OK) return { how: VcpuExit.NO_MEMORY, faults };
       if (this.#hardwareAllows(vcpu, address, kind)) return { how: "ok", faults };
       const before = this.exits.length + this.emulated.length;
       const exit = this.fault(address, kind, vcpu);

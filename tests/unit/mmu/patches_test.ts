@@ -11,7 +11,7 @@ import { availableTables, makeTablesAvailable } from "../../../src/mmu/reclaim.t
 import { RetryGuard } from "../../../src/mmu/retry_guard.ts";
 import { MmuTrace } from "../../../src/mmu/trace.ts";
 import { BASE_PFN, HostModel } from "../../support/host_model.ts";
-import { type Kind, Rig } from "../../support/mmu_rig.ts";
+import { type Kind, NO_TABLES, Rig } from "../../support/mmu_rig.ts";
 import { Random, seed } from "../../support/random.ts";
 
 const GIB = 2 ** 30;
@@ -81,7 +81,7 @@ Deno.test("patch 03: with paging off address 0x1234 maps frame 1", () => {
 Deno.test("patch 04: one handler serves paging off, whatever the guest's role", () => {
   const rig = new Rig({ tables: "shadow" });
   rig.slot(0, MIB);
-  const other = rig.mmu.createVcpu(rig.tlb);
+  const other = rig.mmu.createVcpu(rig.tlb, NO_TABLES);
   rig.access(0x3000, "w");
   assertEquals(rig.access(0x3000, "w", other), { how: "ok", faults: 0 }, "it has the same root");
   assertEquals(rig.vcpu.state.root, other.state.root);

@@ -1,0 +1,101 @@
+/** What the shadow engine keeps for each vCPU: its walker, its role, its roots. */
+
+import type { Gfn } from "../../base/u64.ts";
+import { HostPage } from "../host.ts";
+import type { CpuRole } from "../role.ts";
+import { RoleMask, type RootRole, shadowRootRole } from "../root_role.ts";
+import type { VcpuState } from "../vcpu_state.ts";
+import type { GuestTables, Walker, WalkRules } from "../walk/mod.ts";
+import type { ShadowState } from "./state.ts";
+
+/** The exception that a guest is to get. */
+export class GuestFault {
+  /** True until the engine has taken it. */
+  pending = false;
+  /** Error code of the page fault. */
+  errorCode = 0;
+  /** Halves of CR2. */
+  addressLo = 0;
+  addressHi = 0;
+}
+
+/** One vCPU as the shadow engine sees it. */
+export class ShadowContext {
+  readonly vcpu: VcpuState;
+  readonly shadow: ShadowState;
+  readonly walker: Walker;
+  readonly tables: GuestTables;
+  readonly guestFault: GuestFault = new GuestFault();
+  cpuRole: CpuRole;
+  /** Role of the root page; pages below derive theirs from it. */
+  rootRole: RootRole;
+  cr3Lo = 0;
+  cr3Hi = 0;
+  /** Table of the root, or 0; for PAE and 32-bit guests the four of `paeRoots` stand instead. */
+  root = 0;
+  readonly paeRoots: Int32Array = new Int32Array(4);
+  hasRoots = false;
+  /** For pages that nobody has asked for. */
+  readonly guess: HostPage = new HostPage();
+  /** The last fault was a write to a table that the write itself is translated by. */
+  writesOwnTable = false;
+
+  constructor(
+    vcpu: VcpuState,
+    shadow: ShadowState,
+    walker: Walker,
+    tables: GuestTables,
+    role: CpuRole,
+  ) {
+    this.vcpu = vcpu;
+    this.shadow = shadow;
+    this.walker = walker;
+    this.tables = tables;
+    this.cpuRole = role;
+    this.rootRole = shadowRootRole(role);
+    walker.setRole(role);
+  }
+
+  /** Takes on another role. Its roots have been given up. */
+  setRole(role: CpuRole): void {
+    this.cpuRole = role;
+    this.rootRole = shadowRootRole(role);
+    this.walker.setRole(role);
+  }
+
+  get rules(): WalkRules {
+    return this.walker.rules;
+  }
+
+  /** True for guests of at most 32 bits of linear address: four roots of level 2. */
+  get isPae(): boolean {
+    return (this.rootRole & RoleMask.LEVEL) === 3;
+  }
+
+  /** Table in which the walk of our tables for an address with low half `lo` begins, or 0. */
+  topTable(lo: number): number {
+    return this.isPae ? this.paeRoots[lo >>> 30] : this.root;
+  }
+
+  /** Level of `topTable`. */
+  get topLevel(): number {
+    return this.isPae ? 2 : this.rootRole & RoleMask.LEVEL;
+  }
+
+  /** Index in `tables.words` of the guest entry that entry `index` of last-level page `table` shadows, or -1. */
+  guestEntry(table: number, index: number): number {
+    const role = this.shadow.role(table);
+    const base = this.tables.wordOf(this.shadow.core.pool.gfn[table] as Gfn);
+    if (base < 0) return -1;
+    if ((role & RoleMask.GPTE8) !== 0) return base + index * 2;
+    return base + ((role & RoleMask.QUADRANT) >>> 5) * 512 + index;
+  }
+
+  /** True when pages of this role have been made for the kind of paging this vCPU has now. */
+  matches(role: RootRole): boolean {
+    return ((role ^ this.rootRole) & ~PER_PAGE) === 0;
+  }
+}
+
+/** Fields that differ between the pages of one tree. */
+const PER_PAGE = RoleMask.LEVEL | RoleMask.ACCESS | RoleMask.QUADRANT | RoleMask.INVALID;

@@ -1,0 +1,94 @@
+/** Reverse maps: from a guest frame to the leaves that map it, by memslot and level. */
+
+import type { Gfn } from "../../base/u64.ts";
+import { FRAMES_AT } from "../level.ts";
+import type { Memslot } from "../memslot.ts";
+import { isLeaf, isPresent, pfnOf } from "../spte.ts";
+import { dropLeaf } from "../spte_ops.ts";
+import { EMPTY } from "./pte_lists.ts";
+import { type ShadowState, tableOf } from "./state.ts";
+
+/** Leaves of one frame beyond which all of them are dropped: longer lists cost more than new faults. */
+const MAX_LEAVES = 1000;
+
+/** The heads of a slot's reverse maps for `level`, one a block. */
+export function rmapHeads(slot: Memslot, level: number): Int32Array {
+  while (slot.rmap.length <= level) slot.rmap.push(new Int32Array(0));
+  if (slot.rmap[level].length === 0) {
+    const blocks = Math.floor((slot.endGfn - 1) / FRAMES_AT[level]) -
+      Math.floor(slot.baseGfn / FRAMES_AT[level]) + 1;
+    slot.rmap[level] = new Int32Array(blocks);
+  }
+  return slot.rmap[level];
+}
+
+/** Index of the block of `gfn` in `rmapHeads`. */
+export function rmapIndex(slot: Memslot, gfn: Gfn, level: number): number {
+  return Math.floor(gfn / FRAMES_AT[level]) - Math.floor(slot.baseGfn / FRAMES_AT[level]);
+}
+
+/** True when nothing maps frames of this slot at `level` yet. */
+export function rmapIsEmpty(slot: Memslot, level: number): boolean {
+  return slot.rmap.length <= level || slot.rmap[level].length === 0;
+}
+
+/** Enters a leaf that has just become present. Too many leaves of one frame: all are dropped. */
+export function addToRmap(shadow: ShadowState, slot: Memslot, gfn: Gfn, sptep: number): void {
+  const level = shadow.level(tableOf(sptep));
+  const heads = rmapHeads(slot, level);
+  const at = rmapIndex(slot, gfn, level);
+  shadow.setGfnOfEntry(sptep, gfn);
+  heads[at] = shadow.lists.add(heads[at], sptep);
+  if (shadow.lists.count(heads[at]) > MAX_LEAVES) {
+    dropAll(shadow, heads, at);
+    shadow.core.flushAll();
+  }
+}
+
+/** Removes a present leaf: from its reverse map, and with all that is known of the frame reported. */
+export function dropShadowLeaf(shadow: ShadowState, sptep: number): void {
+  const table = tableOf(sptep);
+  const gfn = shadow.gfnOfEntry(sptep);
+  const slot = shadow.slotOf(table, gfn);
+  if (slot === undefined) throw new RangeError(`Cannot drop SPTE ${sptep}: its memslot is gone`);
+  const level = shadow.level(table);
+  const heads = rmapHeads(slot, level);
+  const at = rmapIndex(slot, gfn, level);
+  heads[at] = shadow.lists.remove(heads[at], sptep);
+  dropLeaf(shadow.core, sptep);
+}
+
+/** Drops all leaves of one reverse map; true when there were any. */
+export function dropAll(shadow: ShadowState, heads: Int32Array, at: number): boolean {
+  if (heads[at] === EMPTY) return false;
+  while (heads[at] !== EMPTY) dropShadowLeaf(shadow, shadow.lists.first(heads[at]));
+  return true;
+}
+
+/**
+ * Removes whatever an entry holds: a leaf, the link to a table, an MMIO entry. TLBs are the caller's.
+ * @returns true when it was present.
+ */
+export function clearEntry(shadow: ShadowState, sptep: number): boolean {
+  const { pool } = shadow.core;
+  const lo = pool.words[sptep];
+  const hi = pool.words[sptep + 1];
+  if (!isPresent(lo, hi)) {
+    if ((lo | hi) !== 0) {
+      pool.clear(sptep);
+      shadow.core.changes++;
+    }
+    return false;
+  }
+  if (isLeaf(lo, shadow.level(tableOf(sptep)))) dropShadowLeaf(shadow, sptep);
+  else unlinkChild(shadow, sptep, pfnOf(lo, hi));
+  return true;
+}
+
+/** Takes the link from `sptep` to its table away; the table stays, for whoever links it again. */
+export function unlinkChild(shadow: ShadowState, sptep: number, child: number): void {
+  const { pool } = shadow.core;
+  pool.parent[child] = shadow.lists.remove(pool.parent[child], sptep);
+  pool.clear(sptep);
+  shadow.core.changes++;
+}
