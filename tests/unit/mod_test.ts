@@ -1,0 +1,53 @@
+import { assertEquals } from "@std/assert";
+
+/** The public API. A name may be added; one that is taken away breaks somebody's program. */
+const NAMES = [
+  "ConsoleMatch",
+  "Console",
+  "DenovisorError",
+  "EngineChoice",
+  "EngineReport",
+  "ErrorCode",
+  "ErrorDetails",
+  "ErrorMessage",
+  "ExitCounts",
+  "ExpectOptions",
+  "FileSource",
+  "Gpa",
+  "GuestMemory",
+  "GuestMemoryHandle",
+  "GuestOutput",
+  "MachineOutcome",
+  "MemoryRegion",
+  "Vm",
+  "VmOptions",
+  "VmOutcome",
+  "VmStats",
+  "describeOutcome",
+  "gpa",
+];
+
+Deno.test("the public API has exactly these names", async () => {
+  const source = await Deno.readTextFile(new URL("../../src/mod.ts", import.meta.url));
+  const exports = source.replace(/\/\*[^]*?\*\//g, "").matchAll(
+    /export (?:type )?\{([^}]*)\} from "[^"]+";/g,
+  );
+  const names = [...exports].flatMap(([, list]) => list.split(",")).map((name) =>
+    name.replace(/\btype\b/, "").trim()
+  ).filter((name) => name !== "");
+  assertEquals(names.sort(), [...NAMES].sort());
+});
+
+Deno.test("the public API has these values", async () => {
+  const api = await import("../../src/mod.ts");
+  const values = [
+    "Console",
+    "DenovisorError",
+    "GuestMemory",
+    "GuestOutput",
+    "Vm",
+    "describeOutcome",
+    "gpa",
+  ];
+  assertEquals(Object.keys(api).sort(), values);
+});
