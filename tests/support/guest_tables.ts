@@ -44,18 +44,19 @@ export function roleOf(fields: Partial<CpuRoleFields> = {}): CpuRole {
   });
 }
 
+const LEVELS: Readonly<Record<PagingMode, number>> = {
+  [PagingMode.NONE]: 0,
+  [PagingMode.BITS32]: 2,
+  [PagingMode.PAE]: 3,
+  [PagingMode.LEVEL4]: 4,
+  [PagingMode.LEVEL5]: 5,
+  [PagingMode.EPT4]: 4,
+  [PagingMode.EPT5]: 5,
+};
+
 /** Levels of tables in memory: for PAE the PDPT too. */
 export function levelsOf(mode: PagingMode): number {
-  const levels = {
-    [PagingMode.NONE]: 0,
-    [PagingMode.BITS32]: 2,
-    [PagingMode.PAE]: 3,
-    [PagingMode.LEVEL4]: 4,
-    [PagingMode.LEVEL5]: 5,
-    [PagingMode.EPT4]: 4,
-    [PagingMode.EPT5]: 5,
-  };
-  return levels[mode];
+  return LEVELS[mode];
 }
 
 export function isEpt(mode: PagingMode): boolean {
