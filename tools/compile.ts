@@ -10,9 +10,6 @@ import { ROOT } from "./run.ts";
 /** Where the task puts the executable. */
 export const EXECUTABLE = `${ROOT}dist/denovisor`;
 
-/** What denovisor does: files, its cache and mirror, libkvm-shim. It starts no programs. */
-const PERMISSIONS = ["read", "write", "env", "net", "ffi", "sys"];
-
 /**
  * Compiles denovisor into `output`. Gives undefined when all went well, else why not.
  */
@@ -24,8 +21,9 @@ export async function compile(output: string): Promise<string | undefined> {
   }
   const child = new Deno.Command(Deno.execPath(), {
     args: [
-      ...["compile", "--quiet", "--no-check", "--output", output],
-      ...PERMISSIONS.map((name) => `--allow-${name}`),
+      // All permissions: libkvm-shim needs --allow-ffi, beside which the others protect nothing, and
+      // without them Deno refuses paths below /dev and /proc, such as /dev/fd/63 for a kernel.
+      ...["compile", "--quiet", "--no-check", "--allow-all", "--output", output],
       ...[SHIM_LIBRARY.pathname, ...await workers()].map((path) => `--include=${path}`),
       `${ROOT}src/main.ts`,
     ],
@@ -38,14 +36,13 @@ export async function compile(output: string): Promise<string | undefined> {
     stderr: "piped",
   });
   const { success, stderr } = await child.output();
-  return success ? undefined : firstLines(new TextDecoder().decode(stderr));
+  return success ? undefined : whyNot(new TextDecoder().decode(stderr));
 }
 
-/** Deno's message with its causes, without its stack, on one line. */
-function firstLines(said: string): string {
-  const message = said.split("Stack backtrace:")[0];
-  return message.replace(/^error: /, "").replace(/Caused by:|^ +\d+: /gm, "").replace(/\s+/g, " ")
-    .trim();
+/** What went wrong: the cause behind Deno's message, without its stack, on one line. */
+function whyNot(said: string): string {
+  const cause = /^ +1: ([^<].*)$/m.exec(said) ?? /^error: (.*)$/m.exec(said);
+  return (cause?.[1] ?? said).replace(/\s+/g, " ").trim();
 }
 
 /** Modules that run in a thread of their own: `deno compile` does not see them by itself. */

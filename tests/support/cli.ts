@@ -71,8 +71,13 @@ export function said(result: CliResult): string[] {
   return result.stderr.split("\n").filter((line) => line !== "");
 }
 
-/** A folder that is gone after the block. */
-export async function temporaryFolder(): Promise<AsyncDisposable & { readonly path: string }> {
-  const path = await Deno.makeTempDir({ prefix: "denovisor-test-" });
+/** A folder, below `dir` if that is given, that is gone after the block. */
+export async function temporaryFolder(
+  dir?: string,
+): Promise<AsyncDisposable & { readonly path: string }> {
+  const path = await Deno.makeTempDir({
+    prefix: "denovisor-test-",
+    ...(dir === undefined ? {} : { dir }),
+  });
   return { path, [Symbol.asyncDispose]: () => Deno.remove(path, { recursive: true }) };
 }
