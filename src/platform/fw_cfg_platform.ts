@@ -45,7 +45,7 @@ export interface PlatformItemsOptions {
   readonly ramBytes: number;
   readonly memoryMap: readonly MemoryRange[];
   readonly acpi: AcpiBlob;
-  readonly firmware?: FirmwareItems;
+  readonly firmware: FirmwareItems | undefined;
 }
 
 /** Features: the plain interface (always) and DMA. */
@@ -71,11 +71,7 @@ export function platformItems(options: PlatformItemsOptions): FwCfgItems {
   // No NUMA nodes: their number, then a node for every processor.
   items.setBytes(FwCfgKey.NUMA, new Uint8Array(8 + 8 * cpus));
   items.setNumber(FwCfgKey.IRQ0_OVERRIDE, 4, 1);
-  const reserved = encodeE820(memoryMap.filter((range) => range.type === E820_RESERVED));
-  items.setBytes(
-    FwCfgKey.E820,
-    new Uint8Array([reserved.length / E820_ENTRY_BYTES, 0, 0, 0, ...reserved]),
-  );
+  items.setBytes(FwCfgKey.E820, reservations(memoryMap));
 
   items.addFile("etc/e820", encodeE820(memoryMap));
   items.addFile(
@@ -129,6 +125,15 @@ function addPlaced(
   items.setNumber(addressKey, 4, placed.address);
   items.setNumber(sizeKey, 4, placed.bytes.length);
   items.setBytes(dataKey, placed.bytes);
+}
+
+/** The older table: a 32-bit count, and only what is reserved. */
+function reservations(memoryMap: readonly MemoryRange[]): Uint8Array {
+  const reserved = memoryMap.filter((range) => range.type === E820_RESERVED);
+  const table = new Uint8Array(4 + reserved.length * E820_ENTRY_BYTES);
+  new DataView(table.buffer).setUint32(0, reserved.length, true);
+  table.set(encodeE820(reserved), 4);
+  return table;
 }
 
 /** Entries of 20 bytes: base and length (64 bits each), type (32 bits). */

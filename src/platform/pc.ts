@@ -80,7 +80,7 @@ export function buildPc(options: PcOptions): Pc {
     ramBytes: memory.ramBytes,
     memoryMap: options.memoryMap,
     acpi,
-    ...(options.firmware === undefined ? {} : { firmware: options.firmware }),
+    firmware: options.firmware,
   });
   const { input, output } = options.console;
   const uart = new Uart({

@@ -16,7 +16,7 @@ function build(firmware?: FirmwareItems) {
     ramBytes: 4 * 1024 ** 3,
     memoryMap: MAP,
     acpi: buildAcpi({ cpus: 3 }),
-    ...(firmware === undefined ? {} : { firmware }),
+    firmware,
   }).byKey();
   const bytes = (key: number) => items.get(key) ?? new Uint8Array(0);
   const directory = new DataView(bytes(0x19).buffer);
