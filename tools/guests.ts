@@ -35,6 +35,7 @@ const RECIPES = {
   power: { link: "multiboot" },
   halt: { link: "multiboot" },
   endless_loop: { link: "multiboot" },
+  exception: { link: "multiboot" },
   triple_fault: { link: "multiboot" },
   reset: { link: "firmware" },
   entry16: { link: "boot_sector" },
@@ -72,6 +73,9 @@ const EMBEDDED: readonly { name: GuestName; module: URL; constant: string; what:
     what: "The option ROM that boots Linux from fw_cfg",
   },
 ];
+
+/** The names of the images that are part of denovisor. */
+export const EMBEDDED_NAMES: readonly GuestName[] = EMBEDDED.map(({ name }) => name);
 
 /** The image of guest `name`, built if need be. */
 export async function buildGuest(name: GuestName): Promise<Uint8Array<ArrayBuffer>> {
@@ -135,14 +139,23 @@ async function assemble(name: GuestName, recipe: Recipe, image: URL): Promise<vo
 }
 
 async function tool(name: GuestName, program: string, args: readonly string[]): Promise<void> {
-  const result = await new Deno.Command(program, { args: [...args], stdin: "null" }).output()
-    .catch((error) => {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
-      throw new Error(`Cannot build guest ${name}: no ${program} on the PATH (package binutils)`);
-    });
+  const result = await output(name, program, args);
   if (!result.success) {
     const said = new TextDecoder().decode(result.stderr).trim();
     throw new Error(`Cannot build guest ${name}: ${program} failed:\n${said}`);
+  }
+}
+
+async function output(
+  name: GuestName,
+  program: string,
+  args: readonly string[],
+): Promise<Deno.CommandOutput> {
+  try {
+    return await new Deno.Command(program, { args: [...args], stdin: "null" }).output();
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    throw new Error(`Cannot build guest ${name}: no ${program} on the PATH (package binutils)`);
   }
 }
 

@@ -42,7 +42,8 @@ MEMORY_MAP 64
 
 # Ticks of the PM timer to measure the TSC by: 10 ms.
 .equ MEASURE_TICKS, PM_TIMER_HZ / 100
-.equ PORT_WRITES, 64
+# Port writes to measure, after as many that only warm up.
+.equ PORT_WRITES, 256
 
     .bss
     .balign 8
@@ -306,14 +307,12 @@ show_frequency:
 show_port_time:
     cmp qword ptr [tsc_hz], 0
     je 2f
+    call write_ports
     rdtsc
     mov r13d, edx
     shl r13, 32
     or r13, rax
-    mov ecx, PORT_WRITES
-1:  out POST, al
-    dec ecx
-    jnz 1b
+    call write_ports
     rdtsc
     shl rdx, 32
     or rax, rdx
@@ -328,6 +327,13 @@ show_port_time:
     call print_decimal
     SAY64 " ns\n"
 2:  ret
+
+write_ports:
+    mov ecx, PORT_WRITES
+1:  out POST, al
+    dec ecx
+    jnz 1b
+    ret
 
 # ZF is set when "auto" is a word of the command line, after the first one: the image's name.
 wants_auto:
