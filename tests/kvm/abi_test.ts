@@ -87,6 +87,8 @@ testWith(programs("cc"), "request numbers and constants are those of the C heade
       ...named("UFFDIO_", Uffdio),
       ...exits,
       ...named("KVM_CAP_", kvm.KvmCap),
+      ...named("KVM_IRQCHIP_", kvm.KvmIrqchip),
+      ["KVM_IRQ_ROUTING_IRQCHIP", kvm.KVM_IRQ_ROUTING_IRQCHIP],
       ...named("KVM_SYSTEM_EVENT_", kvm.KvmSystemEvent),
       ...named("KVM_VCPUEVENT_VALID_", kvm.KvmEventsValid),
       ["KVM_EXIT_IO_OUT", kvm.KVM_EXIT_IO_OUT],

@@ -35,6 +35,10 @@ testWith(kvmEngine, "a triple fault ends the run with a line that names the vCPU
   const code = engine.run(0);
   assertEquals(codeName(code), "SHUTDOWN", engine.exit.reason);
   assertStringIncludes(engine.exit.reason, "Triple fault on vCPU 0");
+  // Some hosts' KVM resets the vCPU: then there is no RIP, and no bytes.
+  if (engine.exit.reason.includes("RIP 0x8000")) {
+    assertStringIncludes(engine.exit.reason, "instruction bytes 0f 0b");
+  }
 });
 
 testWith(kvmEngine, "an instruction that KVM cannot emulate is named by its bytes and RIP", () => {
@@ -65,22 +69,26 @@ testWith(kvmEngine, "instruction bytes come from guest memory when KVM gives non
   memory.write(gpa(0x1f_fffd), new Uint8Array([0xaa, 0xbb, 0xcc]));
   const run = exitPage(KvmExit.INTERNAL_ERROR, { "internal.suberror": 1 });
   const vcpu = { index: 0, fd: engine.vcpus[0].fd, view: run, state };
-  assertStringIncludes(describeInternalError(vcpu, memory, scratch), "aa bb cc");
+  assertStringIncludes(describeInternalError(vcpu, { memory, scratch }), "aa bb cc");
 });
 
-Deno.test("a triple fault names the last exception while KVM knows it", () => {
+testWith(shimLibrary, "a triple fault names the last exception while KVM knows it", () => {
+  using shim = Shim.open();
+  using scratch = new Scratch(shim);
   const vcpu = exitedVcpu(KvmExit.SHUTDOWN, {});
   vcpu.state.setEvent(Event.EXCEPTION, 14);
   vcpu.state.setEvent(Event.ERROR_CODE, 2);
   vcpu.state.set(State.CR2, 0xdead_0000);
   assertEquals(
-    describeShutdown(vcpu),
+    describeShutdown(vcpu, noRam(scratch)),
     "Triple fault on vCPU 0 at RIP 0x8000 (64-bit, CPL 0): the last exception is #PF " +
-      "(vector 14, error code 0x2, CR2 0xdead0000)",
+      "(vector 14, error code 0x2), CR2 0xdead0000",
   );
 });
 
-Deno.test("a triple fault after which KVM reset the vCPU does not invent a RIP", () => {
+testWith(shimLibrary, "a triple fault after which KVM reset the vCPU does not invent a RIP", () => {
+  using shim = Shim.open();
+  using scratch = new Scratch(shim);
   const vcpu = exitedVcpu(KvmExit.SHUTDOWN, {});
   vcpu.state.set(State.RIP, 0xfff0);
   vcpu.state.set(State.CR0, 0x6000_0010);
@@ -90,7 +98,7 @@ Deno.test("a triple fault after which KVM reset the vCPU does not invent a RIP",
     selector: 0xf000,
     attributes: 0x9b,
   });
-  assertStringIncludes(describeShutdown(vcpu), "RIP is not known");
+  assertStringIncludes(describeShutdown(vcpu, noRam(scratch)), "RIP is not known");
 });
 
 Deno.test("a refused entry names the hardware's reason and the host CPU", () => {
@@ -112,7 +120,7 @@ testWith(shimLibrary, "internal errors other than emulation have words and KVM's
   using scratch = new Scratch(shim);
   const fields = { "internal.suberror": 3, "internal.ndata": 1, "internal.data": 0x8000_0306 };
   const vcpu = exitedVcpu(KvmExit.INTERNAL_ERROR, fields);
-  const line = describeInternalError(vcpu, GuestMemory.allocate(4096), scratch);
+  const line = describeInternalError(vcpu, noRam(scratch));
   assertStringIncludes(line, "while it was delivering an event");
   assertStringIncludes(line, "0x80000306");
 });
@@ -123,6 +131,11 @@ Deno.test("a system event tells a reset from a power-off", () => {
   const off = describeSystemEvent(exitedVcpu(KvmExit.SYSTEM_EVENT, { "system_event.type": 1 }));
   assertEquals(off, { reason: "System event on vCPU 0: shutdown", reset: false });
 });
+
+/** A guest of which no address can be read. */
+function noRam(scratch: Scratch) {
+  return { memory: GuestMemory.allocate(4096), scratch };
+}
 
 /** A kvm_run page with an exit reason and some fields. */
 function exitPage(reason: number, fields: Readonly<Record<string, number>>): DataView {

@@ -40,30 +40,36 @@ export interface ExitedVcpu {
   readonly state: CpuState;
 }
 
-/** Triple fault: where, and the exception that started it when KVM still knows. */
-export function describeShutdown(vcpu: ExitedVcpu): string {
+/** Where instruction bytes come from. */
+export interface GuestAccess {
+  readonly memory: GuestMemory;
+  readonly scratch: Scratch;
+}
+
+/** Triple fault: where, the exception that started it when KVM still knows, and the instruction. */
+export function describeShutdown(vcpu: ExitedVcpu, guest: GuestAccess): string {
   const { state } = vcpu;
+  const title = `Triple fault on vCPU ${vcpu.index}`;
   if (isResetState(state)) {
-    return `Triple fault on vCPU ${vcpu.index}: RIP is not known, this host's KVM resets the vCPU`;
+    return `${title}: RIP is not known, because this host's KVM resets the vCPU`;
   }
+  const bytes = guestInstruction(vcpu, guest);
+  const code = bytes.length === 0 ? "" : `, instruction bytes ${spell(bytes)}`;
+  const cr2 = `CR2 ${hex(state.get(State.CR2))}`;
   const vector = state.event(Event.EXCEPTION);
-  if (vector === NO_VECTOR) return `Triple fault on vCPU ${vcpu.index} at ${where(state)}`;
-  const code = state.event(Event.ERROR_CODE);
+  if (vector === NO_VECTOR) return `${title} at ${where(state)}: ${cr2}${code}`;
+  const errorCode = state.event(Event.ERROR_CODE);
+  const error = errorCode === NO_VECTOR ? "" : `, error code ${hex(errorCode)}`;
   const name = EXCEPTIONS[vector] ?? "exception";
-  return `Triple fault on vCPU ${vcpu.index} at ${where(state)}: the last exception is ${name} ` +
-    `(vector ${vector}${code === NO_VECTOR ? "" : `, error code ${hex(code)}`}` +
-    `${vector === 14 ? `, CR2 ${hex(state.get(State.CR2))}` : ""})`;
+  return `${title} at ${where(state)}: the last exception is ${name} ` +
+    `(vector ${vector}${error}), ${cr2}${code}`;
 }
 
 /** KVM gave up on the guest. */
-export function describeInternalError(
-  vcpu: ExitedVcpu,
-  memory: GuestMemory,
-  scratch: Scratch,
-): string {
+export function describeInternalError(vcpu: ExitedVcpu, guest: GuestAccess): string {
   const suberror = vcpu.view.getUint32(offsetOf(KvmRun, "internal.suberror"), true);
   if (suberror === KVM_INTERNAL_ERROR_EMULATION) {
-    const bytes = exitInstruction(vcpu.view) ?? guestInstruction(vcpu, memory, scratch);
+    const bytes = exitInstruction(vcpu.view) ?? guestInstruction(vcpu, guest);
     const text = bytes.length === 0 ? "cannot be read" : spell(bytes);
     return `KVM cannot emulate the instruction on vCPU ${vcpu.index} at ${where(vcpu.state)}: ` +
       `its bytes ${bytes.length === 0 ? text : `are ${text}`}`;
@@ -137,7 +143,7 @@ function exitInstruction(run: DataView): Uint8Array | undefined {
 }
 
 /** The bytes at CS:RIP, as far as KVM translates the address and RAM holds them. */
-function guestInstruction(vcpu: ExitedVcpu, memory: GuestMemory, scratch: Scratch): Uint8Array {
+function guestInstruction(vcpu: ExitedVcpu, { memory, scratch }: GuestAccess): Uint8Array {
   const cs = vcpu.state.segment(Seg.CS);
   const linear = BigInt.asUintN(64, BigInt(cs.base) + vcpu.state.get(State.RIP));
   const bytes = new Uint8Array(MAX_INSTRUCTION);

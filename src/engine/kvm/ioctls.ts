@@ -36,6 +36,7 @@ export const Ioctl = {
   SET_IDENTITY_MAP_ADDR: writes(0x48, u64),
   CREATE_IRQCHIP: plain(0x60),
   IRQ_LINE: writes(0x61, abi.KvmIrqLevel),
+  SET_GSI_ROUTING: writes(0x6a, abi.KvmIrqRouting),
   CREATE_PIT2: writes(0x77, abi.KvmPitConfig),
   // On a vCPU.
   RUN: plain(0x80),

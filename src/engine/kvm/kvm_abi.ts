@@ -179,6 +179,19 @@ export const KvmUserspaceMemoryRegion = struct({
 
 export const KvmIrqLevel = struct({ irq: u32, level: u32 });
 
+/** Of an interrupt line; the kernel's union has other kinds of routes, and is 32 bytes long. */
+export const KvmIrqRoutingEntry = struct({
+  ...{ gsi: u32, type: u32, flags: u32, pad: u32 },
+  u: union({ irqchip: struct({ irqchip: u32, pin: u32 }), pad: array(u32, 8) }),
+});
+
+/** Entries follow. */
+export const KvmIrqRouting = struct({ nr: u32, flags: u32, entries: array(KvmIrqRoutingEntry, 0) });
+
+/** A route to a pin of an interrupt controller in the kernel, and those controllers. */
+export const KVM_IRQ_ROUTING_IRQCHIP = 1;
+export const KvmIrqchip = { PIC_MASTER: 0, PIC_SLAVE: 1, IOAPIC: 2 } as const;
+
 export const KvmPitConfig = struct({ flags: u32, pad: array(u32, 15) });
 
 export const KvmTranslation = struct({
@@ -205,6 +218,8 @@ export const KVM_STRUCTS: Readonly<Record<string, CType>> = {
   kvm_mp_state: KvmMpState,
   kvm_userspace_memory_region: KvmUserspaceMemoryRegion,
   kvm_irq_level: KvmIrqLevel,
+  kvm_irq_routing_entry: KvmIrqRoutingEntry,
+  kvm_irq_routing: KvmIrqRouting,
   kvm_pit_config: KvmPitConfig,
   kvm_translation: KvmTranslation,
 };

@@ -22,6 +22,7 @@ import {
   describeSystemEvent,
   describeUnknownExit,
   type ExitedVcpu,
+  type GuestAccess,
 } from "./exit_reasons.ts";
 import { Ioctl } from "./ioctls.ts";
 import { KVM_EXIT_IO_OUT, KvmCap, KvmExit, KvmRun } from "./kvm_abi.ts";
@@ -84,7 +85,7 @@ export class KvmEngine implements Engine {
   readonly name = "kvm";
   readonly exit: Exit = new Exit();
   readonly vcpus: readonly KvmVcpu[];
-  readonly #memory: GuestMemory;
+  readonly #guest: GuestAccess;
   readonly #control: KvmControl;
   readonly #slots: readonly ApSlot[];
   readonly #vm: KvmVm;
@@ -121,13 +122,13 @@ export class KvmEngine implements Engine {
     if (cpus > 1 && (options.control === undefined || options.control.cpus < cpus)) {
       throw new DenovisorError("internal", `Cannot run ${cpus} vCPUs without a control block`);
     }
-    this.#memory = memory;
     this.#control = options.control ?? new KvmControl(1);
     using undo = new DisposableStack();
     const shim = undo.use(Shim.open());
     this.#symbols = shim.symbols;
     this.#ioctl = shim.symbols.kvm_shim_ioctl;
     this.#vm = undo.use(new KvmVm(shim, memory));
+    this.#guest = { memory, scratch: this.#vm.scratch };
     if (!(cpus >= 1 && cpus <= this.#vm.device.maxCpus)) {
       const most = this.#vm.device.maxCpus;
       throw new DenovisorError("usage", `Cannot run ${cpus} vCPUs: KVM has 1 to ${most}`, { cpus });
@@ -234,7 +235,7 @@ export class KvmEngine implements Engine {
       case KvmExit.HLT:
         return ExitCode.HALT;
       case KvmExit.SHUTDOWN:
-        exit.reason = describeShutdown(this.#exited(vcpu));
+        exit.reason = describeShutdown(this.#exited(vcpu), this.#guest);
         return ExitCode.SHUTDOWN;
       case KvmExit.SYSTEM_EVENT: {
         const event = describeSystemEvent(this.#exited(vcpu));
@@ -243,7 +244,7 @@ export class KvmEngine implements Engine {
         return ExitCode.SYSTEM_EVENT;
       }
       case KvmExit.INTERNAL_ERROR:
-        exit.reason = describeInternalError(this.#exited(vcpu), this.#memory, this.#vm.scratch);
+        exit.reason = describeInternalError(this.#exited(vcpu), this.#guest);
         return ExitCode.FAILED;
       case KvmExit.FAIL_ENTRY:
         exit.reason = describeFailEntry(this.#exited(vcpu));

@@ -13,6 +13,7 @@ import {
   KvmPitConfig,
   KvmUserspaceMemoryRegion,
 } from "./kvm_abi.ts";
+import { setIrqRouting } from "./irq_routing.ts";
 import { type KvmDevice, openKvm } from "./kvm_device.ts";
 import { Scratch } from "./scratch.ts";
 import { check, type MappedRegion, type Shim, type ShimRegion, type ShimSymbols } from "./shim.ts";
@@ -72,6 +73,7 @@ export class KvmVm implements Disposable {
     scratch.ioctl(fd, Ioctl.SET_IDENTITY_MAP_ADDR, 8, "place KVM's identity map");
     scratch.plainIoctl(fd, Ioctl.SET_TSS_ADDR, KVM_TSS, "place KVM's TSS");
     scratch.plainIoctl(fd, Ioctl.CREATE_IRQCHIP, 0, "create KVM's interrupt controllers");
+    setIrqRouting(scratch, fd);
     scratch.clear(KvmPitConfig.size);
     scratch.view.setUint32(offsetOf(KvmPitConfig, "flags"), KVM_PIT_SPEAKER_DUMMY, true);
     scratch.ioctl(fd, Ioctl.CREATE_PIT2, KvmPitConfig.size, "create KVM's timer");
