@@ -72,6 +72,7 @@ Deno.test("uart sends each byte at once and stays empty", () => {
     assertEquals(line.in(LSR) & 0x60, 0x60);
   }
   assertEquals(line.sink.text, "boot\n");
+  assertEquals([line.irq.level, line.id()], [false, 0x1]); // nothing is enabled
 });
 
 Deno.test("uart keeps the divisor latch apart from data and interrupt enable", () => {
@@ -416,6 +417,12 @@ Deno.test("uart receives its own break in loopback", () => {
   assertEquals(line.in(LSR), 0x60 | DR | BREAK_SEEN);
   line.out(LCR, 0x03);
   assertEquals(line.in(DATA), 0);
+  assertEquals(line.in(LSR), 0x60);
+});
+
+Deno.test("uart sends a break without hearing it itself, outside loopback", () => {
+  const line = new Line();
+  line.out(LCR, 0x43);
   assertEquals(line.in(LSR), 0x60);
 });
 
