@@ -38,6 +38,8 @@ export const Ioctl = {
   IRQ_LINE: writes(0x61, abi.KvmIrqLevel),
   SET_GSI_ROUTING: writes(0x6a, abi.KvmIrqRouting),
   CREATE_PIT2: writes(0x77, abi.KvmPitConfig),
+  // On a VM or a vCPU.
+  GET_STATS_FD: plain(0xce),
   // On a vCPU.
   RUN: plain(0x80),
   GET_REGS: reads(0x81, abi.KvmRegs),

@@ -199,6 +199,15 @@ export const KvmTranslation = struct({
   pad: array(u8, 5),
 });
 
+export const KvmStatsHeader = struct({
+  ...{ flags: u32, name_size: u32, num_desc: u32, id_offset: u32, desc_offset: u32 },
+  data_offset: u32,
+});
+/** Followed by the name, of `KvmStatsHeader.name_size` bytes. */
+export const KvmStatsDesc = struct({
+  ...{ flags: u32, exponent: u16, size: u16, offset: u32, bucket_size: u32 },
+});
+
 /** Every structure here by its C name, for the test. */
 export const KVM_STRUCTS: Readonly<Record<string, CType>> = {
   kvm_run: KvmRun,
@@ -222,4 +231,6 @@ export const KVM_STRUCTS: Readonly<Record<string, CType>> = {
   kvm_irq_routing: KvmIrqRouting,
   kvm_pit_config: KvmPitConfig,
   kvm_translation: KvmTranslation,
+  kvm_stats_header: KvmStatsHeader,
+  kvm_stats_desc: KvmStatsDesc,
 };

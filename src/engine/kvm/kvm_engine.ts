@@ -28,6 +28,7 @@ import { Ioctl } from "./ioctls.ts";
 import { KVM_EXIT_IO_OUT, KvmCap, KvmExit, KvmRun } from "./kvm_abi.ts";
 import { guestCpuid, setCpuid, supportedCpuid } from "./kvm_cpuid.ts";
 import { extension } from "./kvm_device.ts";
+import { addKernelStats } from "./kvm_stats.ts";
 import { KvmStateAccess } from "./kvm_state.ts";
 import { disposedError, KvmVcpu } from "./kvm_vcpu.ts";
 import { KvmVm } from "./kvm_vm.ts";
@@ -57,7 +58,7 @@ const NOBODY = -1;
 
 /** Exit reasons have counters up to here; later ones share the last. */
 const REASONS = 64;
-/** KVM's own names (in debugfs) of the counters that it has too, and ours for the others. */
+/** The kernel's names of the counters that it has too, and ours for the others. */
 const COUNTERS: ReadonlyArray<readonly [name: string, reason: number]> = [
   ["io_exits", KvmExit.IO],
   ["mmio_exits", KvmExit.MMIO],
@@ -94,6 +95,8 @@ export class KvmEngine implements Engine {
   readonly #resources: DisposableStack;
   readonly #counts = new Float64Array(REASONS);
   #signals = 0;
+  /** Kept when the engine is disposed. */
+  #lastKernelStats: Record<string, number> | undefined;
   /** KVM_RUN's way, in fields of its own: the hot path. */
   readonly #ioctl: ShimSymbols["kvm_shim_ioctl"];
   readonly #bootFd: number;
@@ -178,12 +181,12 @@ export class KvmEngine implements Engine {
     if (!this.#disposed) this.#vm.setIrqLine(gsi, level);
   }
 
+  /** Exits to the machine as counted here, then what the kernel counts, which prevails. */
   stats(): Record<string, number> {
-    const stats: Record<string, number> = { exits: this.#signals };
+    const stats: Record<string, number> = { exits: this.#signals, signal_exits: this.#signals };
     for (let reason = 0; reason < REASONS; reason++) stats.exits += this.#counts[reason];
     for (const [name, reason] of COUNTERS) stats[name] = this.#counts[reason];
-    stats.signal_exits = this.#signals;
-    return stats;
+    return { ...stats, ...this.#lastKernelStats ?? this.#kernelStats() };
   }
 
   /** Ends every vCPU's thread, then closes and unmaps all that the engine opened. */
@@ -191,10 +194,18 @@ export class KvmEngine implements Engine {
     if (this.#disposed) return;
     this.#disposed = true;
     this.#attention = true;
+    this.#served = NOBODY;
     this.exit.data = new DataView(new ArrayBuffer(8));
     this.#control.setEngineThread(0, 0);
     for (let index = 1; index <= this.#slots.length; index++) this.#stopThread(index);
+    this.#lastKernelStats = this.#kernelStats();
     this.#resources.dispose();
+  }
+
+  #kernelStats(): Record<string, number> {
+    const sums: Record<string, number> = {};
+    for (const { fd } of [this.#vm, ...this.vcpus]) addKernelStats(this.#vm.scratch, fd, sums);
+    return sums;
   }
 
   /** Fills the exit record from the vCPU's kvm_run. */

@@ -53,6 +53,11 @@ export class Scratch implements Disposable {
     return this.#symbols.kvm_shim_open(this.region.id, 0, text.length, flags);
   }
 
+  /** Reads from a descriptor into the whole memory. Returns the number of bytes, or -errno. */
+  tryRead(fd: number): number {
+    return this.#symbols.kvm_shim_read(fd, this.region.id, 0, SCRATCH_BYTES);
+  }
+
   close(fd: number): void {
     this.#symbols.kvm_shim_close(fd);
   }
