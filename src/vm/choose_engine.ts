@@ -17,7 +17,8 @@ export interface EngineReport {
 /** What this process found of KVM; looking again would cost the time of a guest. */
 let found: KvmProbe | undefined;
 
-function probeOnce(): KvmProbe {
+/** What KVM on this host is worth: looked at once, again only as long as it cannot be used. */
+export function probeOnce(): KvmProbe {
   if (found?.status !== "ready") found = probeKvm();
   return found;
 }

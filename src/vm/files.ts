@@ -10,18 +10,19 @@ import type { FileSource } from "./options.ts";
 const MAX_FILE_BYTES = 4 * 1024 ** 3;
 
 /**
- * The bytes of `source`, in a buffer of their own. `role` is what messages call it: "kernel".
+ * The bytes of `source`, in a buffer of their own. `role` is what messages call it: "kernel". A
+ * server may take `timeoutMs`.
  * @throws DenovisorError `file` when it cannot be read, `fetch` when a server does not give it,
  * `image` when it is longer than 4 GiB.
  */
 export async function readSource(
   role: string,
   source: FileSource,
-  signal?: AbortSignal,
+  timeoutMs?: number,
 ): Promise<NamedBytes> {
   if (source instanceof Uint8Array) return { name: role, bytes: source.slice() };
   if (source instanceof URL && source.protocol !== "file:") {
-    return { name: source.href, bytes: await download(role, source, signal) };
+    return { name: source.href, bytes: await download(role, source, timeoutMs) };
   }
   const name = source instanceof URL ? decodeURIComponent(source.pathname) : source;
   return { name, bytes: await readPath(role, name) };
@@ -73,10 +74,11 @@ async function gather(
 async function download(
   role: string,
   url: URL,
-  signal: AbortSignal | undefined,
+  timeoutMs: number | undefined,
 ): Promise<Uint8Array> {
   try {
-    const reply = await fetch(url, signal === undefined ? {} : { signal });
+    const limit = timeoutMs === undefined ? {} : { signal: AbortSignal.timeout(timeoutMs) };
+    const reply = await fetch(url, limit);
     if (!reply.ok || reply.body === null) {
       await reply.body?.cancel();
       throw new DenovisorError(

@@ -161,11 +161,10 @@ async function readSources(
   options: CheckedOptions,
 ): Promise<{ source: BootSource; firmware: NamedBytes | undefined }> {
   const { kernel, initrds, bios, append, timeoutMs } = options;
-  const signal = timeoutMs === undefined ? undefined : AbortSignal.timeout(timeoutMs);
   const [kernelBytes, firmware, ...initrdBytes] = await Promise.all([
-    kernel === undefined ? undefined : readSource("kernel", kernel, signal),
-    bios === undefined ? undefined : readSource("firmware", bios, signal),
-    ...initrds.map((initrd) => readSource("initrd", initrd, signal)),
+    kernel === undefined ? undefined : readSource("kernel", kernel, timeoutMs),
+    bios === undefined ? undefined : readSource("firmware", bios, timeoutMs),
+    ...initrds.map((initrd) => readSource("initrd", initrd, timeoutMs)),
   ]);
   const booted = kernelBytes ?? (firmware === undefined ? builtinGuest() : undefined);
   return {

@@ -65,6 +65,19 @@ Deno.test("a URL gives its body, or the server's answer as an error", async () =
   }
 });
 
+Deno.test("a server that takes too long gives one line", async () => {
+  let answer = () => {};
+  const options = { port: 0, hostname: "127.0.0.1", onListen: () => {} };
+  const server = Deno.serve(options, () => {
+    return new Promise<Response>((resolve) => answer = () => resolve(new Response("")));
+  });
+  const url = new URL(`http://127.0.0.1:${server.addr.port}/slow`);
+  const error = await assertRejects(() => readSource("kernel", url, 50), DenovisorError);
+  assertEquals([error.code, error.message.split("\n").length], ["fetch", 1]);
+  answer();
+  await server.shutdown();
+});
+
 Deno.test("a server that is not there gives one line", async () => {
   const url = new URL("http://127.0.0.1:1/kernel");
   const error = await assertRejects(() => readSource("kernel", url), DenovisorError);
