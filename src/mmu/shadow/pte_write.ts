@@ -23,8 +23,9 @@ export function pteWrite(context: ShadowContext, lo: number, hi: number, sizeByt
   const gfn = frameFrom(lo, hi) as Gfn;
   let offset = lo & 0xfff;
   let size = sizeBytes;
-  if (context.rules.entryBytes === 8 && size === 4) {
-    // A 32-bit guest with 8-byte entries writes them in halves.
+  if (context.rules.entryBytes === 8 && size === 4 && (offset & 7) <= 4) {
+    // A 32-bit guest with 8-byte entries writes them in halves. KVM widens a write across two
+    // entries as well, and then takes no notice of the second.
     offset &= ~7;
     size = 8;
   }
