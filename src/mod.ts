@@ -16,7 +16,7 @@ export {
   type ErrorDetails,
   type ErrorMessage,
 } from "./base/errors.ts";
-export { type Gpa, gpa } from "./base/u64.ts";
+export { type Brand, type Gpa, gpa } from "./base/u64.ts";
 export { describeOutcome, type MachineOutcome } from "./machine/outcome.ts";
 export type { ExitCounts } from "./machine/stats.ts";
 export { GuestMemory, type GuestMemoryHandle, type MemoryRegion } from "./memory/guest_memory.ts";

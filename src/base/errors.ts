@@ -39,10 +39,14 @@ export type ErrorDetails = Readonly<Record<string, string | number | bigint>>;
 
 /** An error with a stable `code`; `message` is one line. */
 export class DenovisorError extends Error {
+  /** The class's name, as in every Error. */
   override readonly name = "DenovisorError";
+  /** What callers branch on. */
   readonly code: ErrorCode;
+  /** The values that the message names. */
   readonly details: ErrorDetails;
 
+  /** An error; `cause` is what was thrown below it. */
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}, cause?: unknown) {
     super(message, cause === undefined ? undefined : { cause });
     this.code = code;
@@ -62,8 +66,11 @@ export class DenovisorError extends Error {
 
 /** An error on its way between workers. */
 export interface ErrorMessage {
+  /** As of the error. */
   readonly code: ErrorCode;
+  /** As of the error. */
   readonly message: string;
+  /** As of the error. */
   readonly details: ErrorDetails;
 }
 

@@ -8,8 +8,8 @@
  * bigint elsewhere.
  */
 
-declare const brand: unique symbol;
-type Brand<Name extends string> = { readonly [brand]: Name };
+/** What tells two kinds of numbers apart for the type checker; it does not exist at run time. */
+export type Brand<Name extends string> = { readonly __brand: Name };
 
 /** Guest physical address in bytes: a safe integer, 0 <= gpa < 2^52. */
 export type Gpa = number & Brand<"Gpa">;

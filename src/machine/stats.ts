@@ -32,11 +32,17 @@ export const COUNTER_BYTES = 16 * 8;
 
 /** Exits of the engine by kind, each a count. */
 export interface ExitCounts {
+  /** Port reads: one for a string instruction's batch. */
   readonly portIn: number;
+  /** Port writes, likewise. */
   readonly portOut: number;
+  /** Reads outside RAM. */
   readonly mmioRead: number;
+  /** Writes outside RAM. */
   readonly mmioWrite: number;
+  /** Waits of all vCPUs for an interrupt, where the engine tells. */
   readonly halt: number;
+  /** Times that another thread wanted the machine. */
   readonly kicked: number;
   /** Shutdown, system event or failure: the exit that ended the run. */
   readonly ending: number;

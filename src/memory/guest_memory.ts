@@ -16,7 +16,9 @@ export const MAX_MEMORY_BYTES = 16 * 1024 ** 3;
 
 /** A run of guest physical addresses backed by bytes of the memory. */
 export interface MemoryRegion {
+  /** Where it starts. */
   readonly gpa: Gpa;
+  /** How long it is. */
   readonly sizeBytes: number;
   /** Where the region's first byte lies in the WebAssembly.Memory. */
   readonly offset: number;
@@ -26,12 +28,15 @@ export interface MemoryRegion {
 
 /** What a worker needs to see the same memory; survives structured cloning. */
 export interface GuestMemoryHandle {
+  /** The memory itself, shared. */
   readonly wasm: WebAssembly.Memory;
+  /** Of `GuestMemory.regions`. */
   readonly regions: readonly MemoryRegion[];
 }
 
 /** Guest RAM (and firmware ROM) with checked access by guest physical address. */
 export class GuestMemory {
+  /** The memory itself: RAM first, then firmware; see `MemoryRegion.offset`. */
   readonly wasm: WebAssembly.Memory;
   /** In ascending order of gpa; never overlapping. */
   readonly regions: readonly MemoryRegion[];
@@ -110,15 +115,19 @@ export class GuestMemory {
     return false;
   }
 
+  /** Reads 8 bits; all reads and writes throw DenovisorError `memory-bounds` outside RAM and firmware. */
   readU8(address: Gpa): number {
     return this.#view.getUint8(this.#at(address, 1));
   }
+  /** Reads 16 bits, little-endian. */
   readU16(address: Gpa): number {
     return this.#view.getUint16(this.#at(address, 2), true);
   }
+  /** Reads 32 bits, little-endian. */
   readU32(address: Gpa): number {
     return this.#view.getUint32(this.#at(address, 4), true);
   }
+  /** Reads 64 bits, little-endian. */
   readU64(address: Gpa): bigint {
     return this.#view.getBigUint64(this.#at(address, 8), true);
   }
@@ -127,15 +136,19 @@ export class GuestMemory {
     const at = this.#at(address, 8);
     return join32(this.#view.getUint32(at, true), this.#view.getUint32(at + 4, true));
   }
+  /** Writes 8 bits. */
   writeU8(address: Gpa, value: number): void {
     this.#view.setUint8(this.#at(address, 1), value);
   }
+  /** Writes 16 bits, little-endian. */
   writeU16(address: Gpa, value: number): void {
     this.#view.setUint16(this.#at(address, 2), value, true);
   }
+  /** Writes 32 bits, little-endian. */
   writeU32(address: Gpa, value: number): void {
     this.#view.setUint32(this.#at(address, 4), value, true);
   }
+  /** Writes the low 64 bits of `value`, little-endian. */
   writeU64(address: Gpa, value: bigint | number): void {
     this.#view.setBigUint64(this.#at(address, 8), BigInt.asUintN(64, BigInt(value)), true);
   }

@@ -16,6 +16,7 @@ export class Console extends GuestOutput {
   #sending: Promise<void> = Promise.resolve();
 
   /**
+   * Starts to read the console. The Vm does that.
    * @param output bytes from the guest.
    * @param input bytes to the guest.
    * @param onInput tells the machine that there are new bytes in `input`.
@@ -61,6 +62,7 @@ export class Console extends GuestOutput {
     this.#expecter.end(how);
   }
 
+  /** Looks for what `expect` waits for. */
   protected override onBytes(): void {
     this.#expecter.advance();
   }

@@ -24,6 +24,7 @@ export class GuestOutput implements AsyncIterable<Uint8Array<ArrayBuffer>> {
   #readable: ReadableStream<Uint8Array<ArrayBuffer>> | undefined;
   #endGathering: (() => void) | undefined;
 
+  /** Starts to read `ring`. The Vm does that. */
   constructor(ring: RingReader) {
     this.#ring = ring;
     this.#pump();

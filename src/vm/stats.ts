@@ -6,6 +6,7 @@ import { Counter, type ExitCounts, readCounters } from "../machine/stats.ts";
 
 /** A Vm's counters at one moment. */
 export interface VmStats {
+  /** What ran the guest. */
   readonly engine: "kvm" | "wasm";
   /** Host seconds since the first guest instruction; they stop with the run. */
   readonly wallSeconds: number;
@@ -17,6 +18,7 @@ export interface VmStats {
   readonly unclaimedPorts: number;
   /** Accesses to guest physical addresses that neither RAM nor a device has. */
   readonly unclaimedMmio: number;
+  /** How long it took to get there. */
   readonly startup: {
     /** Milliseconds from the start of the process to the machine with its guest loaded. */
     readonly readyMs: number;

@@ -2,6 +2,7 @@ import { assertEquals } from "@std/assert";
 
 /** The public API. A name may be added; one that is taken away breaks somebody's program. */
 const NAMES = [
+  "Brand",
   "ConsoleMatch",
   "Console",
   "DenovisorError",
