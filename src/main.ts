@@ -10,6 +10,7 @@ import { columns, type Command, helpText } from "./cli/command.ts";
 import { doctor } from "./cli/doctor.ts";
 import { guestPull } from "./cli/guest_pull.ts";
 import { guestUnpack } from "./cli/guest_unpack.ts";
+import { environment } from "./cli/environment.ts";
 import { nearest } from "./cli/nearest.ts";
 import { parseCommandLine, quote, usage } from "./cli/options.ts";
 import { print, Voice } from "./cli/voice.ts";
@@ -92,13 +93,14 @@ function startsWith(args: readonly string[], words: readonly string[]): boolean 
 
 /** Says what went wrong, in one line; DENOVISOR_DEBUG=1 adds where. Gives the exit status. */
 function report(thrown: unknown, voice: Voice): number {
-  const own = thrown instanceof DenovisorError ? thrown : undefined;
   const text = thrown instanceof Error ? thrown.message : String(thrown);
-  voice.say(own === undefined ? `Internal error: ${text}` : text);
-  if (Deno.env.get("DENOVISOR_DEBUG") === "1") {
+  // A permission that Deno was not given is the user's choice; anything else unknown is a defect.
+  const expected = thrown instanceof DenovisorError || thrown instanceof Deno.errors.NotCapable;
+  voice.say(expected ? text : `Internal error: ${text}`);
+  if (environment("DENOVISOR_DEBUG") === "1") {
     for (const line of traceOf(thrown)) voice.say(line);
   }
-  return own?.code === "usage" ? USAGE : FAILED;
+  return thrown instanceof DenovisorError && thrown.code === "usage" ? USAGE : FAILED;
 }
 
 function traceOf(thrown: unknown): string[] {

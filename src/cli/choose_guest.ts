@@ -2,6 +2,8 @@
 
 import { DenovisorError } from "../base/errors.ts";
 import { BUILTIN_GUEST_AUTO } from "../boot/builtin_guest.ts";
+import type { KvmProbe } from "../engine/kvm/probe.ts";
+import { chooseEngine, probeOnce } from "../vm/choose_engine.ts";
 import type { EngineChoice } from "../vm/options.ts";
 import type { PipedInput } from "./console_link.ts";
 import { cachedGuest, COMMAND_LINE, type DebianGuest } from "./debian/guest.ts";
@@ -32,9 +34,15 @@ export interface GuestWishes {
 /**
  * The Debian guest, fetched first when it has to be, where the host can run it; else the built-in
  * one. Says which and why.
+ * @throws DenovisorError `kvm-unavailable` when nothing can run on this host: before a fetch.
  */
-export async function chooseGuest(wishes: GuestWishes, voice: Voice): Promise<GuestChoice> {
-  const found = await findDebian(voice);
+export async function chooseGuest(
+  wishes: GuestWishes,
+  voice: Voice,
+  probe: () => KvmProbe = probeOnce,
+): Promise<GuestChoice> {
+  chooseEngine(wishes.engine, probe);
+  const found = await findDebian(voice, probe());
   if (typeof found === "string") {
     voice.say(`Taking the built-in guest: ${found}`);
     // Without a terminal nobody may ever type what it waits for.
@@ -55,8 +63,11 @@ export async function chooseGuest(wishes: GuestWishes, voice: Voice): Promise<Gu
   };
 }
 
-/** The guest, or why there is none. */
-async function findDebian(voice: Voice): Promise<DebianGuest | string> {
+/** The guest, or why it is not to be. */
+async function findDebian(voice: Voice, kvm: KvmProbe): Promise<DebianGuest | string> {
+  if (kvm.ring0 === "interpreted") {
+    return "this host's KVM interprets guest kernels, at which Debian's takes minutes and then stops";
+  }
   try {
     return await cachedGuest() ?? await fetchGuest(mirrorFromEnvironment(), voice);
   } catch (error) {

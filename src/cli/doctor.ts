@@ -1,5 +1,6 @@
 /** `denovisor doctor`: what this host can run, and what would change what it cannot. */
 
+import { type KvmProbe, probeKvm } from "../engine/kvm/probe.ts";
 import { command } from "./command.ts";
 import {
   checkDeno,
@@ -9,6 +10,7 @@ import {
   checkUserfaultfd,
   type Finding,
 } from "./doctor_checks.ts";
+import { Status } from "./exit_status.ts";
 import { quote, usage } from "./options.ts";
 import { print } from "./voice.ts";
 
@@ -17,21 +19,38 @@ export const doctor = command({
   name: "doctor",
   words: "",
   summary: "tell what this host can run, and the one line that would fix what is missing",
-  details: ["Exit status: 0 when some engine can run guests here, else 1."],
+  details: [
+    "Whether KVM runs guest kernels on the processor is found out by running a small guest. Exit " +
+    "status: 0 when some engine can run guests here, else 1.",
+  ],
   options: {},
   async run({ words }) {
     if (words.length > 0) throw usage(`Cannot use ${quote(words[0])}: expected no words`);
-    const findings: Finding[] = [
+    const kvm = probeKvm();
+    const findings = [
       checkDeno(),
       checkShim(),
+      ...kvmFindings(kvm),
       checkUserfaultfd(),
       checkMemory(),
       await checkGuest(),
     ];
     for (const finding of findings) print(lineOf(finding));
-    return 0;
+    const runs = kvm.status === "ready";
+    print(runs ? "Guests can run here, by KVM\n" : "No guest can run here: KVM cannot be used\n");
+    return runs ? Status.OK : Status.FAILED;
   },
 });
+
+function kvmFindings({ status, reason, fix, ring0, nsPerInstruction = 0 }: KvmProbe): Finding[] {
+  const ok = status === "ready";
+  const findings: Finding[] = [{ ok, text: `KVM: ${reason}`, fix }];
+  if (ok) {
+    const speed = `${Number(nsPerInstruction.toPrecision(2))} ns an instruction`;
+    findings.push({ ok: ring0 === "native", text: `KVM, guest kernels: ${ring0}, ${speed}` });
+  }
+  return findings;
+}
 
 function lineOf({ ok, text, fix }: Finding): string {
   return `${ok ? "ok     " : "missing"}  ${text}${

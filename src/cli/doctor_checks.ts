@@ -39,7 +39,7 @@ export function checkShim(): Finding {
     return { ok: true, text: "libkvm-shim: loads" };
   } catch (error) {
     if (!(error instanceof DenovisorError)) throw error;
-    return { ok: false, text: `libkvm-shim: ${error.message}` }; // which says what to do
+    return { ok: false, text: `libkvm-shim: ${error.details.reason ?? error.message}` };
   }
 }
 
@@ -63,6 +63,9 @@ export function checkUserfaultfd(): Finding {
 
 /** How much RAM a guest can have. */
 export function checkMemory(): Finding {
+  if (Deno.permissions.querySync({ name: "sys", kind: "systemMemoryInfo" }).state !== "granted") {
+    return { ok: false, text: "Memory: not looked at, since Deno may not", fix: "--allow-sys" };
+  }
   const available = Math.min(Deno.systemMemoryInfo().available, cgroupRoom());
   const most = Math.min(available, MAX_MEMORY_BYTES);
   return {

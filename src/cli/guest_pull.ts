@@ -3,6 +3,7 @@
 import { command } from "./command.ts";
 import { cachedGuest, type DebianGuest, pullGuest } from "./debian/guest.ts";
 import { DEFAULT_MIRROR } from "./debian/mirror.ts";
+import { environment } from "./environment.ts";
 import { flag, quote, usage, value } from "./options.ts";
 import { progressOn } from "./progress.ts";
 import { webAddress } from "./values.ts";
@@ -55,7 +56,7 @@ export function fetchGuest(mirror: URL, voice: Voice): Promise<DebianGuest> {
  * @throws DenovisorError `usage`
  */
 export function mirrorFromEnvironment(): URL {
-  const given = Deno.env.get(MIRROR_VARIABLE) || DEFAULT_MIRROR;
+  const given = environment(MIRROR_VARIABLE) ?? DEFAULT_MIRROR;
   const mirror = webAddress.read(given);
   if (mirror === undefined) {
     throw usage(

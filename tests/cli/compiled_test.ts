@@ -3,7 +3,8 @@ import { guestPath } from "../../tools/guests.ts";
 import { cli, said, temporaryFolder } from "../support/cli.ts";
 import { EXECUTABLE, executableMade } from "../support/compiled.ts";
 import { kvmEngine } from "../support/kvm_guest.ts";
-import { all, programs, type Requirement, testWith, toolchain } from "../support/requirement.ts";
+import { mountNamespaces, withMounts } from "../support/namespaces.ts";
+import { all, testWith, toolchain } from "../support/requirement.ts";
 
 const program = [EXECUTABLE];
 const runs = all(executableMade, kvmEngine);
@@ -39,27 +40,17 @@ testWith(executableMade, "the executable tells mistakes in one line, without a s
 });
 
 testWith(
-  all(runs, programs("unshare", "mount"), mountsAllowed()),
+  all(runs, mountNamespaces),
   "where /tmp is mounted noexec the executable says so in one line",
   async () => {
     const script = "mount -t tmpfs -o noexec tmpfs /tmp && exec " +
       '"$0" boot --kernel /proc/self/exe --engine kvm';
     await using folder = await temporaryFolder("/var/tmp");
     await Deno.copyFile(EXECUTABLE, `${folder.path}/denovisor`);
-    const result = await cli(["-m", "sh", "-c", script, `${folder.path}/denovisor`], {
-      program: ["unshare"],
+    const result = await cli([], {
+      program: [...withMounts(script), `${folder.path}/denovisor`],
     });
     assertEquals([result.status, said(result).length], [1, 1], result.stderr);
     assertMatch(result.stderr, /mounted noexec.*set TMPDIR/);
   },
 );
-
-/** Mount namespaces take root, or a kernel that gives them to everyone. */
-function mountsAllowed(): Requirement {
-  const tried = new Deno.Command("unshare", { args: ["-m", "true"], stderr: "null" });
-  try {
-    return { missing: tried.outputSync().success ? undefined : "no permission for unshare -m" };
-  } catch {
-    return { missing: "no unshare on the PATH" };
-  }
-}

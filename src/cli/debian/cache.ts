@@ -1,6 +1,7 @@
 /** Where fetched guests are kept, and how files get there: whole or not at all. */
 
 import { DenovisorError } from "../../base/errors.ts";
+import { environment } from "../environment.ts";
 
 /**
  * denovisor's folder of files that can be fetched again ($XDG_CACHE_HOME/denovisor, else
@@ -8,9 +9,9 @@ import { DenovisorError } from "../../base/errors.ts";
  * @throws DenovisorError `file` when the environment names neither.
  */
 export function cacheFolder(): string {
-  const xdg = Deno.env.get("XDG_CACHE_HOME");
+  const xdg = environment("XDG_CACHE_HOME");
   if (xdg?.startsWith("/")) return `${xdg.replace(/\/+$/, "")}/denovisor`;
-  const home = Deno.env.get("HOME");
+  const home = environment("HOME");
   if (home?.startsWith("/")) return `${home.replace(/\/+$/, "")}/.cache/denovisor`;
   throw new DenovisorError(
     "file",
