@@ -39,10 +39,8 @@ export function placeKernel(
   // The code goes to 1 MiB, and the kernel moves itself to where it runs.
   const start = Address.HIGH_MEMORY;
   const runtime = header.prefAddress || start;
-  const low = Math.min(start, runtime);
-  const high = Math.max(start + codeBytes, runtime + sizeBytes);
-  if (high - low <= codeBytes + sizeBytes) {
-    plan.claim(what, low, high - low);
+  if (start <= runtime && runtime <= start + codeBytes) {
+    plan.claim(what, start, runtime + sizeBytes - start);
   } else {
     plan.claim(what, start, codeBytes);
     plan.claim(what, runtime, sizeBytes);

@@ -305,3 +305,58 @@ Deno.test("an image that has no protected-mode entry is refused, and told to tak
   );
   load(bzImage({ ...ipxe, version: 0x204 }));
 });
+
+Deno.test("each field is written from the version on that brought it, and not before", () => {
+  const fields = [
+    { since: 0x201, offset: 0x224, bytes: 2, written: 0x9600 },
+    { since: 0x202, offset: 0x228, bytes: 4, written: 0x1_1000 },
+    { since: 0x207, offset: 0x23c, bytes: 4, written: 0 },
+    { since: 0x209, offset: 0x250, bytes: 4, written: 0 },
+    { since: 0x20a, offset: 0x230, bytes: 4, written: 0x8_0000 },
+  ];
+  for (const { since, offset, bytes, written } of fields) {
+    for (const version of [since - 1, since]) {
+      // At 2.10 and later the kernel fits only with an alignment less than the preferred one.
+      const relocatable = offset === 0x230;
+      const image = bzImage({
+        version,
+        relocatable,
+        xloadflags: 0,
+        prefAddress: relocatable ? 0x18_0000 : 0,
+        initSize: 0x28_0000,
+        minAlignment: 12,
+      });
+      if (!relocatable) image.fill(0x77, offset, offset + bytes);
+      const left = relocatable ? 0x20_0000 : 0x7777_7777 % 2 ** (8 * bytes);
+      const loaded = load(image, 4 * MIB);
+      const at = params(loaded) + offset;
+      const found = bytes === 2 ? loaded.u16(at) : loaded.u32(at);
+      const what = `field ${offset.toString(16)} of version ${version.toString(16)}`;
+      assertStrictEquals(found, version === since ? written : left, what);
+    }
+  }
+});
+
+Deno.test("the heap's end is that of a whole segment from 2.02 on", () => {
+  const at = (version: number) => {
+    const loaded = load(bzImage({ ...OLD, version }));
+    return loaded.u16(params(loaded) + 0x224);
+  };
+  assertStrictEquals(at(0x201), 0x9600);
+  assertStrictEquals(at(0x202), 0xde00);
+});
+
+Deno.test("a kernel that is not relocatable may run from inside of its code, or behind it", () => {
+  const initrds = [{ name: "initrd", bytes: new Uint8Array(4096) }];
+  // 8 KiB of code at 1 MiB, which runs from `prefAddress` on.
+  const at = (prefAddress: number) =>
+    kernel(bzImage({ relocatable: false, prefAddress, initSize: 0x1000 }), { initrds });
+  const initrd = (loaded: Loaded) => loaded.u32(params(loaded) + 0x218);
+  for (const prefAddress of [0x10_0000, 0x10_1000, 0x10_2000]) {
+    const end = prefAddress + 0x2000;
+    assertStrictEquals(initrd(load(at(prefAddress), end + 0x1000)), end);
+    assertStringIncludes(refusal(at(prefAddress), end), "room for 0");
+  }
+  // One page further, the page between the two is left.
+  assertStrictEquals(initrd(load(at(0x10_3000), 0x10_5000)), 0x10_2000);
+});

@@ -74,6 +74,9 @@ Deno.test("firmware gets a kernel before 2.02 for 0x90000", () => {
   assertStrictEquals(fields.getUint16(0x22, true), 0x9800);
   assertStrictEquals(fields.getUint16(0x212, true), 0x9803, "setup_move_size");
   assertStrictEquals(fields.getUint16(0x224, true), 0x9600, "heap_end_ptr");
+  const newer = parts(bzImage({ ...REAL_MODE, version: 0x202 }));
+  assertStrictEquals(newer.setup.address, 0x1_0000);
+  assertStrictEquals(header(newer.setup.bytes).getUint16(0x20, true), 0);
 });
 
 Deno.test("the kernel's file stays as it is", () => {
