@@ -14,8 +14,17 @@ export function sayStats(
   outcome: VmOutcome,
   voice: Voice,
 ): void {
-  if (format === "json") voice.raw(JSON.stringify({ outcome: outcome.kind, ...stats }));
+  if (format === "json") voice.raw(JSON.stringify(statsObject(stats, outcome)));
   else for (const line of statsLines(stats)) voice.say(line);
+}
+
+function statsObject(stats: VmStats, outcome: VmOutcome): object {
+  return {
+    outcome: outcome.kind,
+    ...stats,
+    /** Milliseconds since the Unix epoch, for whoever has started this process. */
+    firstInstructionEpochMs: performance.timeOrigin + stats.startup.firstInstructionMs,
+  };
 }
 
 function statsLines(stats: VmStats): string[] {
