@@ -1,0 +1,56 @@
+/**
+ * Stock guests that take minutes where the host's KVM interprets ring-0 code:
+ * `deno task test:guests`.
+ */
+
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { Vm } from "../../src/vm/vm.ts";
+import { kvmEngine } from "../support/kvm_guest.ts";
+import { interpretedKvm } from "../support/kvm_host.ts";
+import { assertLinuxStart, COMMAND_LINE, linuxElf } from "../support/linux.ts";
+import { all, testWith } from "../support/requirement.ts";
+import { stockFile, stockFiles } from "../support/stock.ts";
+
+/** A bound against hanging, in milliseconds. */
+const TIMEOUT_MS = 1_200_000;
+
+const cloudKernel = await stockFiles("linuxCloud");
+
+testWith(
+  all(kvmEngine, cloudKernel),
+  "Debian's kernel (bzImage) unpacks itself and finds RAM on both sides of the 32-bit hole",
+  async () => {
+    await using vm = await Vm.boot({
+      kernel: await stockFile("linuxCloud"),
+      append: COMMAND_LINE,
+      memory: "3200M",
+      timeoutMs: TIMEOUT_MS,
+    });
+    const { before } = await vm.console.expect("bootconsole", { timeoutMs: TIMEOUT_MS });
+    assertLinuxStart(before, [
+      "[mem 0x0000000000000000-0x000000000009fbff] usable",
+      "[mem 0x000000000009fc00-0x00000000000fffff] reserved",
+      "[mem 0x0000000000100000-0x00000000bfffffff] usable",
+      "[mem 0x00000000feffc000-0x00000000feffffff] reserved",
+      "[mem 0x0000000100000000-0x0000000107ffffff] usable",
+    ]);
+  },
+);
+
+testWith(
+  all(interpretedKvm, cloudKernel),
+  "Debian's kernel ends in one line that names the instruction, where KVM interprets ring-0 code",
+  async () => {
+    await using vm = await Vm.boot({
+      kernel: await linuxElf(),
+      append: COMMAND_LINE,
+      memory: "160M",
+      timeoutMs: TIMEOUT_MS,
+    });
+    const outcome = await vm.wait();
+    assert(outcome.kind === "failed", `found ${outcome.kind}`);
+    // lock cmpxchg16b: the memory allocator's
+    assertMatch(outcome.reason, /cannot emulate .* at RIP 0xffffffff[0-9a-f]+ .*f0 48 0f c7/);
+    assertEquals(outcome.reason.includes("\n"), false);
+  },
+);
