@@ -199,6 +199,21 @@ testWith(kvmEngine, "a state written at an exit is where the guest goes on", () 
   assertEquals(nextExit(engine), "PORT_OUT 0x12 1x1 66");
 });
 
+testWith(kvmEngine, "the state can be read between the parts of a wide access", () => {
+  // mov edi, WINDOW; movups [rdi], xmm0; out 0x10, al
+  const memory = memoryWith([0xbf, ...le(WINDOW, 4), 0x0f, 0x11, 0x07, 0xe6, 0x10]);
+  const state = long64(memory);
+  state.set(State.CR4, state.get(State.CR4) | 0x600n); // OSFXSR, OSXMMEXCPT
+  mapWindow(memory, 0x1_0000_0000);
+  using engine = engineFor(memory, state);
+  assertEquals(nextExit(engine), "MMIO_WRITE 0x100000000 8x1 00 00 00 00 00 00 00 00");
+  engine.vcpus[0].readState(state);
+  assertEquals(nextExit(engine), "MMIO_WRITE 0x100000008 8x1 00 00 00 00 00 00 00 00");
+  engine.vcpus[0].readState(state);
+  assertEquals(state.get(State.RIP), BigInt(CODE + 8));
+  assertEquals(nextExit(engine).slice(0, 13), "PORT_OUT 0x10");
+});
+
 testWith(kvmEngine, "counters have KVM's names", () => {
   using engine = engineFor(memoryWith([0xe6, 0x10, 0xe6, 0x10]), real16());
   nextExit(engine);

@@ -3,7 +3,7 @@ import { gpa } from "../../src/base/u64.ts";
 import { CpuState, State } from "../../src/cpu/state.ts";
 import { ExitCode } from "../../src/engine/engine.ts";
 import { ApThreads } from "../../src/engine/kvm/ap_threads.ts";
-import { KvmControl } from "../../src/engine/kvm/control.ts";
+import { ApState, KvmControl } from "../../src/engine/kvm/control.ts";
 import { KvmEngine } from "../../src/engine/kvm/kvm_engine.ts";
 import type { GuestMemory } from "../../src/memory/guest_memory.ts";
 import { flat32, kvmEngine, le, memoryWith } from "../support/kvm_guest.ts";
@@ -28,6 +28,7 @@ const SPIN = [0xeb, 0xfe];
 const SLEEP = [0xfa, 0xf4, 0xeb, 0xfc]; // cli; hlt
 
 interface Guest extends AsyncDisposable {
+  readonly control: KvmControl;
   readonly engine: KvmEngine;
   readonly memory: GuestMemory;
 }
@@ -41,6 +42,7 @@ function smpGuest(cpus: number, boot: readonly number[], ap: readonly number[]):
   const engine = new KvmEngine({ memory, cpus, control });
   engine.vcpus[0].writeState(flat32(memory));
   return {
+    control,
     engine,
     memory,
     async [Symbol.asyncDispose]() {
@@ -106,6 +108,29 @@ testWith(kvmEngine, "the state of another vCPU can be read while it spins", asyn
   assertEquals(engine.run(0), ExitCode.PORT_OUT);
   assertEquals(engine.exit.port, 0x52);
 });
+
+testWith(
+  kvmEngine,
+  "vCPU 0 has completed its port read when another vCPU's exit comes",
+  async () => {
+    const boot = [0xe4, 0x30, 0xe6, 0x10, ...SPIN]; // in al, 0x30; out 0x10, al
+    await using guest = smpGuest(2, boot, [0xe6, 0x50, ...SLEEP]);
+    const { engine, control } = guest;
+    let code = engine.run(0);
+    while (engine.exit.vcpu === 1) code = engine.run(0); // when it was the faster one
+    assertEquals(code, ExitCode.PORT_IN);
+    engine.exit.data.setUint8(engine.exit.offset, 0x77);
+    const { state } = control.slot(1);
+    if (state === ApState.RUNNING || state === ApState.PENDING) {
+      control.slot(1).waitWhileState(ApState.RUNNING, 100);
+    }
+    const next = engine.run(0);
+    assertEquals(next, ExitCode.PORT_OUT);
+    const cpu = new CpuState();
+    engine.vcpus[0].readState(cpu);
+    assertEquals(cpu.gpr(0) & 0xffn, 0x77n);
+  },
+);
 
 testWith(kvmEngine, "a triple fault of another vCPU ends the run", async () => {
   // lidt [0x100], an empty table; protected mode; xor cx, cx; div cx

@@ -136,17 +136,14 @@ export class KvmEngine implements Engine {
       const most = this.#vm.device.maxCpus;
       throw new DenovisorError("usage", `Cannot run ${cpus} vCPUs: KVM has 1 to ${most}`, { cpus });
     }
-    const gate = {
-      state: undefined as unknown as KvmStateAccess,
-      pause: (i: number) => this.#pause(i),
-    };
+    const access = (index: number) => this.#pausedState(index);
     this.vcpus = Array.from({ length: cpus }, (_, index) => {
-      return undo.use(new KvmVcpu(shim, this.#vm, index, gate));
+      return undo.use(new KvmVcpu(shim, this.#vm, index, access));
     });
     this.#setCpuid();
     this.#boot = this.vcpus[0];
     this.#bootFd = this.#boot.fd;
-    this.#state = gate.state = new KvmStateAccess(this.#vm.scratch, this.#bootFd);
+    this.#state = new KvmStateAccess(this.#vm.scratch, this.#bootFd);
     this.#slots = this.vcpus.slice(1).map((vcpu) => {
       const slot = this.#control.slot(vcpu.index);
       slot.fd = vcpu.fd;
@@ -333,10 +330,11 @@ export class KvmEngine implements Engine {
   }
 
   /** Holds a vCPU between two instructions, the last exit's instruction completed. */
-  #pause(index: number): void {
+  #pausedState(index: number): KvmStateAccess {
     if (this.#disposed) throw disposedError();
     if (index > 0) this.#parkThread(index);
     if (this.#served === index) this.#settle(index);
+    return this.#state;
   }
 
   /**

@@ -8,12 +8,11 @@ import type { KvmStateAccess } from "./kvm_state.ts";
 import type { KvmVm } from "./kvm_vm.ts";
 import type { MappedRegion, Shim } from "./shim.ts";
 
-/** What the engine does before a vCPU's state may be touched. */
-export interface StateGate {
-  readonly state: KvmStateAccess;
-  /** Holds the vCPU between two instructions. @throws DenovisorError `stopped` */
-  pause(index: number): void;
-}
+/**
+ * Holds a vCPU between two instructions and gives access to its state.
+ * @throws DenovisorError `stopped` after disposal
+ */
+export type StateGate = (index: number) => KvmStateAccess;
 
 /** Owns the descriptor and the mapping of kvm_run. */
 export class KvmVcpu implements Vcpu, Disposable {
@@ -45,14 +44,12 @@ export class KvmVcpu implements Vcpu, Disposable {
 
   /** @throws DenovisorError `stopped` after disposal, `kvm` when KVM refuses */
   readState(into: CpuState): void {
-    this.#gate.pause(this.index);
-    this.#gate.state.read(this.fd, into);
+    this.#gate(this.index).read(this.fd, into);
   }
 
   /** @throws DenovisorError `stopped` after disposal, `kvm` when KVM refuses a value */
   writeState(from: CpuState): void {
-    this.#gate.pause(this.index);
-    this.#gate.state.write(this.fd, from);
+    this.#gate(this.index).write(this.fd, from);
   }
 
   [Symbol.dispose](): void {
