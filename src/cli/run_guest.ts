@@ -11,6 +11,9 @@ import { RawTerminal } from "./raw_terminal.ts";
 import { sayStats, type StatsFormat } from "./stats.ts";
 import type { Voice } from "./voice.ts";
 
+/** How long output may take after a guest that was stopped, in milliseconds. */
+const LAST_WORDS_MS = 500;
+
 /** How to run the guest. */
 export interface RunOptions {
   readonly vm: VmOptions;
@@ -59,8 +62,15 @@ async function attend(
   }
   const ended = vm.wait();
   const first = await Promise.race([ended, output.then(() => ended), stop.promise]);
-  if (typeof first === "string") return { outcome: await vm.stop(), stoppedBy: first };
-  // What the guest wrote before its end is still on its way to a reader that may be slow.
-  await Promise.race([output, stop.promise]);
-  return { outcome: first, stoppedBy: undefined };
+  const stoppedBy = typeof first === "string" ? first : undefined;
+  const outcome = typeof first === "string" ? await vm.stop() : first;
+  // The guest's last words are still on their way to a reader, who may be slow. Who set a time limit
+  // or stopped the guest does not want to wait for one that is stuck.
+  const hurry = stoppedBy !== undefined || outcome.kind === "timeout";
+  await Promise.race([output, hurry ? delay(LAST_WORDS_MS) : stop.promise]);
+  return { outcome, stoppedBy };
+}
+
+function delay(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }

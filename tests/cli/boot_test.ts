@@ -108,6 +108,16 @@ testWith(kvmGuests, "a reader of stdout that goes away ends the run quietly", as
   assertEquals(/pipe/i.test(stderr), false, stderr);
 });
 
+testWith(kvmGuests, "--timeout holds also when nobody reads a stdout that is full", async () => {
+  // The pipe has room for 64 KiB.
+  const script =
+    `{ head -c 65536 /dev/zero; "$@"; echo "status $?." >&2; } | { sleep 4; echo end >&2; }`;
+  const result = await cli(await boot("endless_loop", "--timeout", "1"), {
+    program: ["/bin/sh", "-c", script, "sh", ...denovisor()],
+  });
+  assertMatch(result.stderr, /^status 124\.\nend$/m);
+});
+
 testWith(kvmGuests, "a full disk under stdout is a failure with one line about it", async () => {
   const [program, ...args] = denovisor();
   const all = [...args, ...await boot("hello", "--debug-exit")].map((arg) => `'${arg}'`).join(" ");
