@@ -54,7 +54,8 @@ function walk(memory: Memory, rsdp: number): Tables {
     assertEquals(sum(memory.bytes(address, length)), 0, signature);
     assertEquals(address % 8, 0, signature);
     assertEquals(memory.text(address + 10, 14), "DENOVIDENOVISR");
-    assertEquals(memory.text(address + 28, 4), "DENO");
+    assertEquals(memory.number(address + 24, 4), 1);
+    assertEquals([memory.text(address + 28, 4), memory.number(address + 32, 4)], ["DENO", 1]);
     at.set(signature, address);
   };
   const roots: number[][] = [];
@@ -75,6 +76,7 @@ function walk(memory: Memory, rsdp: number): Tables {
   assertEquals(memory.number(fadt + 140, 8), at.get("DSDT"));
   const facs = memory.number(fadt + 36, 4);
   assertEquals([memory.text(facs, 4), memory.number(facs + 4, 4), facs % 64], ["FACS", 64, 0]);
+  assertEquals(memory.number(facs + 32, 1), 2);
   return { memory, at };
 }
 
@@ -170,6 +172,7 @@ Deno.test("ACPI FADT says where the power-management registers and the reset reg
   assertEquals([field(48, 4), field(52, 1), field(53, 1)], [0, 0, 0]); // always in ACPI mode
   assertEquals([field(56, 4), field(64, 4), field(76, 4)], [0x600, 0x604, 0x608]);
   assertEquals([field(88, 1), field(89, 1), field(91, 1)], [4, 2, 4]);
+  assertEquals([field(96, 2), field(98, 2)], [0xfff, 0xfff]); // no C2, no C3
   // Generic addresses: I/O space, width in bits, offset, access size, address (§5.2.3.2).
   assertEquals([...memory.bytes(fadt + 116, 12)], [1, 8, 0, 1, 0xf9, 0x0c, 0, 0, 0, 0, 0, 0]);
   assertEquals(field(128, 1), 6);

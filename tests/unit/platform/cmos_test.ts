@@ -134,6 +134,21 @@ Deno.test("clock interrupts once a second until register C is read, and says whe
   assertEquals(rtc.nextDeadlineNs(), 2000e6);
 });
 
+Deno.test("clock interrupts at once for a source that is up when it is enabled", () => {
+  const board = new Board();
+  board.clock.advanceMs(1000);
+  board.write(B, HOURS_24 | UIE);
+  assertEquals(board.irq.level, true);
+  board.write(B, HOURS_24);
+  assertEquals(board.irq.level, false);
+});
+
+Deno.test("clock takes a century of zero for this one", () => {
+  const board = new Board();
+  board.write(CENTURY, 0);
+  assertEquals(board.time().slice(0, 2), [0x20, 0x23]);
+});
+
 Deno.test("clock interrupts at the rate of register A", () => {
   const rates = [[1, 256], [2, 128], [3, 8192], [6, 1024], [15, 2]];
   for (const [rate, hertz] of rates) {
@@ -177,6 +192,7 @@ Deno.test("clock raises its alarm at the time set, each byte of which may match 
   assertEquals(alarm(0x00, 0x00, 0x01, 2000), false);
   assertEquals(alarm(0x00, 0x00, 0x01, 3000), true);
   assertEquals(alarm(0xff, 0xff, 0x59, 1000), true);
+  assertEquals(alarm(0x23, 0x59, 0x59, 1000), true);
   assertEquals(alarm(0xff, 0x01, 0xc0, 120_000), true);
   assertEquals(alarm(0x12, 0x00, 0x00, 11 * 3600_000), false);
   assertEquals(alarm(0x12, 0x00, 0x00, 400 * 86_400_000), true);

@@ -111,6 +111,15 @@ Deno.test("fw_cfg takes file names of 1 to 55 printable characters only", () => 
   }
 });
 
+Deno.test("fw_cfg has keys for 16,352 files and refuses the next", () => {
+  const items = new FwCfgItems();
+  for (let i = 0; i < 0x4000 - 0x20; i++) items.addFile(`opt/${i}`, ITEM);
+  items.addFile("opt/0", ITEM); // replaces
+  const error = assertThrows(() => items.addFile("opt/more", ITEM), DenovisorError);
+  assertEquals(error.code, "usage");
+  assertEquals(items.byKey().get(0x3fff), ITEM);
+});
+
 Deno.test("fw_cfg DMA selects, skips and reads, and clears the control word", () => {
   const machine = board();
   assertEquals(dma(machine, (5 << 16) | SELECT | READ, 10, 0x2000n), 0);

@@ -94,6 +94,7 @@ Deno.test("PC has debug ports only where they are asked for", () => {
   const firmwareLog = new TestSink();
   const { pc } = board({ debugOutput, firmwareLog });
   assertEquals([pc.ports.read(0xe9, 1), pc.ports.read(0x402, 1)], [0xe9, 0xe9]);
+  assertEquals([pc.ports.read(0xea, 1), pc.ports.read(0x403, 1)], [0xff, 0xff]);
   pc.ports.write(0xe9, 1, 0x41);
   pc.ports.write(0x402, 1, 0x42);
   assertEquals([debugOutput.text, firmwareLog.text], ["A", "B"]);

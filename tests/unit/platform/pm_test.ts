@@ -87,13 +87,26 @@ Deno.test("PM timer status rises when the top bit changes, and the deadline says
   assertEquals(sci.level, false);
   clock.ns = deadline;
   pm.poll();
-  assertEquals([pm.readPort(STATUS, 2), sci.level], [0x0001, true]);
+  assertEquals(sci.level, true);
+  assertEquals(pm.readPort(STATUS, 2), 0x0001);
   assertEquals(pm.nextDeadlineNs(), Infinity);
   pm.writePort(STATUS, 2, 0x0001);
   assertEquals([pm.readPort(STATUS, 2), sci.level], [0, false]);
   assertEquals(Math.floor(pm.nextDeadlineNs() / 1e9), 1199);
   clock.ns = pm.nextDeadlineNs();
   assertEquals(pm.readPort(STATUS, 2), 0x0001); // reading is enough
+  assertEquals(sci.level, true);
+});
+
+Deno.test("PM timer status can be cleared before anyone has seen it", () => {
+  const { clock, pm, sci } = board();
+  clock.ns = 700e9;
+  pm.writePort(STATUS, 2, 0x0001);
+  pm.writePort(ENABLE, 2, 0x0001);
+  assertEquals([pm.readPort(STATUS, 2), sci.level], [0, false]);
+  clock.ns = 1300e9;
+  pm.writePort(ENABLE, 1, 0x00);
+  pm.writePort(ENABLE, 1, 0x01); // it is up although nobody polled
   assertEquals(sci.level, true);
 });
 
