@@ -199,7 +199,9 @@ export class KvmEngine implements Engine {
     this.#resources.dispose();
   }
 
+  /** The threads of the other vCPUs are stopped: KVM answers nothing about a vCPU that runs. */
   #kernelStats(): Record<string, number> {
+    if (!this.#disposed) this.#slots.forEach((_, i) => this.#parkThread(i + 1));
     const sums: Record<string, number> = {};
     for (const { fd } of [this.#vm, ...this.vcpus]) addKernelStats(this.#vm.scratch, fd, sums);
     return sums;
