@@ -3,6 +3,9 @@
  * thread waits for it and then raises `Signal.DEADLINE`.
  */
 
+import { MAX_TIMER_MS } from "../base/timer.ts";
+import { epochMs as now } from "./stats.ts";
+
 /** Indices: the time as a 64-bit float, and the 32-bit word that changes with it. */
 const TIME = 0;
 const BELL = 2;
@@ -65,7 +68,7 @@ export class AlarmClock implements Disposable {
   #arm(epochMs: number): void {
     clearTimeout(this.#timer);
     if (epochMs === Infinity) return;
-    const waitMs = epochMs - (performance.timeOrigin + performance.now());
+    const waitMs = epochMs - now();
     // Longer waits than a timer can do are done in parts.
     this.#timer = setTimeout(() => {
       if (waitMs > MAX_TIMER_MS) this.#arm(epochMs);
@@ -73,6 +76,3 @@ export class AlarmClock implements Disposable {
     }, Math.min(Math.max(waitMs, 0), MAX_TIMER_MS));
   }
 }
-
-/** The longest timer of the JavaScript host, in milliseconds (HTML standard, 32-bit signed). */
-const MAX_TIMER_MS = 2 ** 31 - 1;

@@ -4,6 +4,7 @@
  */
 
 import { DenovisorError } from "../base/errors.ts";
+import { MAX_TIMER_MS } from "../base/timer.ts";
 import type { Transcript } from "./transcript.ts";
 
 /** Characters of unmatched output that are searched; older ones are forgotten. */
@@ -12,8 +13,6 @@ const TEXT_CHARS = 1024 ** 2;
 const QUOTE_CHARS = 400;
 /** Default of `timeoutMs`. */
 const DEFAULT_TIMEOUT_MS = 60_000;
-/** The longest timer of the JavaScript host, in milliseconds (HTML standard, 32-bit signed). */
-const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 
 /** Options of `expect`. */
 export interface ExpectOptions {
@@ -195,11 +194,11 @@ function checkPattern(pattern: string | RegExp): string | RegExp {
 }
 
 function checkTimeout(timeoutMs: number): void {
-  if (timeoutMs > 0 && timeoutMs <= MAX_TIMEOUT_MS) return;
+  if (timeoutMs > 0 && timeoutMs <= MAX_TIMER_MS) return;
   throw new DenovisorError(
     "usage",
     `Cannot expect with the option timeoutMs: found ${timeoutMs}, ` +
-      `expected milliseconds, above 0, at most ${MAX_TIMEOUT_MS}`,
+      `expected milliseconds, above 0, at most ${MAX_TIMER_MS}`,
     { timeoutMs },
   );
 }

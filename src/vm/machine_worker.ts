@@ -25,8 +25,7 @@ function host(setup: MachineSetup): MachineMessage {
   try {
     using machine = build(setup);
     post({ type: "ready", description: machine.entry.description });
-    const outcome = machine.run();
-    return { type: "ended", outcome, engineStats: machine.engine.stats() };
+    return { type: "ended", outcome: machine.run(), engineStats: machine.engine.stats() };
   } catch (error) {
     return { type: "error", error: asDenovisorError(error).toMessage() };
   }

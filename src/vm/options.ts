@@ -4,6 +4,7 @@
 
 import { DenovisorError } from "../base/errors.ts";
 import { MAX_MEMORY_BYTES } from "../memory/guest_memory.ts";
+import { MAX_TIMER_MS } from "../base/timer.ts";
 import { PAGE_SIZE } from "../base/u64.ts";
 
 /** A file: its path, a file: or http(s): URL, or its bytes. */
@@ -51,8 +52,8 @@ export interface CheckedOptions {
 export const MAX_CPUS = 64;
 /** The least RAM: the first megabyte holds the loaders' tables and firmware shadow. */
 export const MIN_MEMORY_BYTES = 2 * 1024 ** 2;
-/** The longest timer of the JavaScript host, in milliseconds (HTML standard, 32-bit signed). */
-export const MAX_TIMEOUT_MS = 2 ** 31 - 1;
+/** The longest `timeoutMs`. */
+export const MAX_TIMEOUT_MS = MAX_TIMER_MS;
 
 const NAMES = [
   "kernel",

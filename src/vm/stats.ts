@@ -22,7 +22,7 @@ export interface VmStats {
   readonly startup: {
     /** Milliseconds from the start of the process to the machine with its guest loaded. */
     readonly readyMs: number;
-    /** Milliseconds from the start of the process to the first guest instruction. */
+    /** Milliseconds from the start of the process to the first guest instruction; 0 before. */
     readonly firstInstructionMs: number;
   };
   /** The engine's own counters, by its names; empty until the run has ended. */
@@ -44,9 +44,14 @@ export function collectStats(
     unclaimedPorts,
     unclaimedMmio,
     startup: {
-      readyMs: counters[Counter.READY_EPOCH_MS] - performance.timeOrigin,
-      firstInstructionMs: counters[Counter.STARTED_EPOCH_MS] - performance.timeOrigin,
+      readyMs: sinceStart(counters[Counter.READY_EPOCH_MS]),
+      firstInstructionMs: sinceStart(counters[Counter.STARTED_EPOCH_MS]),
     },
     engineCounters,
   };
+}
+
+/** Milliseconds from the start of this process; 0 for what has not happened. */
+function sinceStart(epochMs: number): number {
+  return epochMs === 0 ? 0 : epochMs - performance.timeOrigin;
 }
