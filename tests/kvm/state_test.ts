@@ -12,6 +12,11 @@ import {
   STATE_MSRS,
   XSAVE_BYTES,
 } from "../../src/cpu/state.ts";
+import { offsetOf } from "../../src/base/struct.ts";
+import { Ioctl } from "../../src/engine/kvm/ioctls.ts";
+import { KvmVcpuEvents } from "../../src/engine/kvm/kvm_abi.ts";
+import { Scratch } from "../../src/engine/kvm/scratch.ts";
+import { Shim } from "../../src/engine/kvm/shim.ts";
 import { KvmEngine } from "../../src/engine/kvm/kvm_engine.ts";
 import {
   engineFor,
@@ -129,6 +134,21 @@ testWith(kvmEngine, "events in flight come back as they were written", () => {
     const state = long64(memory);
     for (const [field, value] of Object.entries(events)) state.setEvent(Number(field), value);
     assertEquals(differences(state, roundTrip(engine, state)), [], JSON.stringify(events));
+  }
+});
+
+testWith(kvmEngine, "the interrupt shadows of STI and MOV SS are KVM's", () => {
+  const memory = memoryWith([]);
+  using engine = new KvmEngine({ memory, cpus: 1 });
+  using shim = Shim.open();
+  using scratch = new Scratch(shim);
+  // KVM_X86_SHADOW_INT_MOV_SS is 1, KVM_X86_SHADOW_INT_STI is 2.
+  for (const [shadow, kvm] of [[0, 0], [1, 2], [2, 1]]) {
+    const state = long64(memory);
+    state.setEvent(Event.SHADOW, shadow);
+    engine.vcpus[0].writeState(state);
+    scratch.ioctl(engine.vcpus[0].fd, Ioctl.GET_VCPU_EVENTS, KvmVcpuEvents.size, "read events");
+    assertEquals(scratch.view.getUint8(offsetOf(KvmVcpuEvents, "interrupt.shadow")), kvm);
   }
 });
 
