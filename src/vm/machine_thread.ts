@@ -20,6 +20,9 @@ const INPUT_BYTES = 4096;
 /** A stopped guest is kicked again after so many milliseconds until its thread has seen it. */
 const KICK_AGAIN_MS = 20;
 
+/** A thread that has not stopped after so many milliseconds never will: that is a defect. */
+const GIVE_UP_MS = 10_000;
+
 /** How a machine's thread ended. */
 export interface ThreadEnd {
   readonly outcome: MachineOutcome;
@@ -102,7 +105,11 @@ export class MachineThread implements AsyncDisposable {
     if (this.#state !== "running" || raised(this.shared.signals, Signal.STOP)) return;
     this.raise(Signal.STOP);
     const again = setInterval(() => this.#kicker?.kick(), KICK_AGAIN_MS);
-    this.#resources.defer(() => clearInterval(again));
+    const giveUp = setTimeout(() => this.#giveUp(), GIVE_UP_MS);
+    this.#resources.defer(() => {
+      clearInterval(again);
+      clearTimeout(giveUp);
+    });
   }
 
   /** Ends the run, if there is one, and waits until nothing of it is left. */
@@ -130,6 +137,17 @@ export class MachineThread implements AsyncDisposable {
     await this.#close();
     this.#ready.reject(error);
     this.#ended.reject(error);
+  }
+
+  /** Whoever waits shall not wait for a thread that hangs. */
+  #giveUp(): void {
+    const error = new DenovisorError(
+      "internal",
+      `Cannot stop the machine's thread: it still runs after ${GIVE_UP_MS} ms`,
+    );
+    this.#ready.reject(error);
+    this.#ended.reject(error);
+    this.#close();
   }
 
   /** Lets go of everything; the engine is gone already, or there never was one. */
