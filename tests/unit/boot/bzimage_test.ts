@@ -230,6 +230,9 @@ Deno.test("fields that a kernel's version does not have are left alone", () => {
 Deno.test("a kernel before 2.04 is as long as its file, whatever syssize says", () => {
   const loaded = load(bzImage({ ...OLD, version: 0x203, syssize: 1, codeBytes: 0x3000 }));
   assertStrictEquals(loaded.u8(0x10_2fff), 0xc5);
+  const newer = load(bzImage({ ...OLD, version: 0x204, syssize: 1, codeBytes: 0x3000 }));
+  assertStrictEquals(newer.u8(0x10_000f), 0xc5);
+  assertStrictEquals(newer.u8(0x10_0010), 0);
 });
 
 Deno.test("the description has the first word of the kernel's version string", () => {
@@ -263,6 +266,32 @@ Deno.test("a truncated bzImage is refused wherever it ends", () => {
   }
   // Images that do not fill their last paragraph are not truncated.
   load(image.subarray(0, image.length - 15));
+});
+
+Deno.test("a setup header reaches as far as the fields of its version, and may end there", () => {
+  const ends = [
+    [0x200, 0x224],
+    [0x201, 0x226],
+    [0x202, 0x22c],
+    [0x203, 0x230],
+    [0x204, 0x230],
+    [0x205, 0x235],
+    [0x206, 0x23c],
+    [0x207, 0x248],
+    [0x208, 0x250],
+    [0x209, 0x258],
+    [0x20a, 0x264],
+    [0x20f, 0x264],
+  ];
+  for (const [version, end] of ends) {
+    const image = bzImage({ version, relocatable: false });
+    image[0x201] = end - 0x202;
+    load(image);
+    image[0x201]--;
+    const message = refusal(image);
+    assertStringIncludes(message, `its setup header ends at 0x${(end - 1).toString(16)}`);
+    assertStringIncludes(message, `an end at 0x${end.toString(16)} or later`);
+  }
 });
 
 Deno.test("contradicting setup headers are refused", () => {

@@ -39,9 +39,25 @@ Deno.test("files that are known to be something else are not taken for flat imag
     "Cannot load kernel: it is a gzip file, " +
       "expected a Linux bzImage, an ELF or Multiboot kernel or a flat 16-bit image",
   );
-  assertStringIncludes(refusal(new TextEncoder().encode("#!/bin/sh\n")), "it is a script");
-  assertStringIncludes(refusal(new TextEncoder().encode("070701000")), "it is a cpio archive");
-  assertStringIncludes(refusal(new TextEncoder().encode("MZ\x90")), "it is an EFI or DOS program");
+  const beginnings: [string | number[], string][] = [
+    ["BZh91AY&SY", "a bzip2 file"],
+    [[0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00, 0x00, 0x04], "an xz file"],
+    [[0x28, 0xb5, 0x2f, 0xfd, 0x04], "a zstd file"],
+    [[0x02, 0x21, 0x4c, 0x18, 0x10], "an lz4 file"],
+    [[0x04, 0x22, 0x4d, 0x18, 0x64], "an lz4 file"],
+    ["PK\x03\x04", "a zip file"],
+    ["MZ\x90\0", "an EFI or DOS program"],
+    ["070701000002d1", "a cpio archive (an initrd)"],
+    ["!<arch>\ndebian-binary", "a Debian package or ar archive"],
+    [[0x51, 0x46, 0x49, 0xfb, 0, 0, 0, 3], "a qcow2 disk image"],
+    ["#!/bin/sh\n", "a script"],
+  ];
+  for (const [beginning, is] of beginnings) {
+    const bytes = typeof beginning === "string"
+      ? new TextEncoder().encode(beginning)
+      : Uint8Array.from(beginning);
+    assertStringIncludes(refusal(bytes), `Cannot load kernel: it is ${is}, expected`);
+  }
 });
 
 Deno.test("a flat image takes no initrd and no command line", () => {

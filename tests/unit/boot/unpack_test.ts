@@ -143,6 +143,26 @@ Deno.test("an lz4 match may overlap itself, and may not start before its block",
   await assertRejects(() => unlz4(frame(block(1)), 16), Error, "unpacks to 15 bytes and names 16");
 });
 
+Deno.test("lz4 lengths of 15 and more go on in the bytes that follow", async () => {
+  const frame = (body: number[]) =>
+    Uint8Array.from([0x02, 0x21, 0x4c, 0x18, body.length & 255, body.length >> 8, 0, 0, ...body]);
+  for (const more of [0, 1, 254, 255, 256, 510, 600]) {
+    const bytes = [...new Array(Math.floor(more / 255)).fill(255), more % 255];
+    const literals = Array.from({ length: 15 + more }, (_, i) => i % 251);
+    // The literals, and a match as long as 4 more of them, from their start on.
+    const block = [
+      0xff,
+      ...bytes,
+      ...literals,
+      literals.length & 255,
+      literals.length >> 8,
+      ...bytes,
+    ];
+    const expected = Uint8Array.from([...literals, ...literals, ...literals.slice(0, 4)]);
+    assertEquals(await unlz4(frame(block), expected.length), expected, `${more} more`);
+  }
+});
+
 Deno.test("lz4 frames of several blocks unpack in a row", async () => {
   const literal = (char: number) => [2, 0, 0, 0, 0x10, char];
   const frame = Uint8Array.from([0x02, 0x21, 0x4c, 0x18, ...literal(0x61), ...literal(0x62)]);
