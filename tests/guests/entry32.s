@@ -2,8 +2,8 @@
 # (Multiboot Specification 0.6.96 §3.2 and §3.3).
 #
 # Loaded as   Multiboot 1 image, with or without modules
-# Prints      the command line, the loader's name, the memory map and, of each module, its range, the
-#             sum of its bytes modulo 2^32 and its string; or the first check that fails
+# Prints      the command line, the loader's name, the memory map and, of each module, its range,
+#             the sum of its bytes modulo 2^32 and its string; or the first check that fails
 # Ends with   debug exit 0x10 (33), or by the check that fails:
 #             0x20 (65)  EAX is not the magic number
 #             0x21 (67)  EBX is not a multiple of 4

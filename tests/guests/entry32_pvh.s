@@ -1,5 +1,5 @@
-# entry32_pvh: checks the state and the start information of a PVH entry
-# (Xen docs/misc/pvh.pandoc, "x86/HVM direct boot ABI"; xen/include/public/arch-x86/hvm/start_info.h).
+# entry32_pvh: checks the state and the start information of a PVH entry (Xen docs/misc/pvh.pandoc,
+# "x86/HVM direct boot ABI"; xen/include/public/arch-x86/hvm/start_info.h).
 #
 # Loaded as   ELF with a note XEN_ELFNOTE_PHYS32_ENTRY, linked at 16 MiB
 # Prints      the command line, the memory map and, of each module, its range, the sum of its bytes

@@ -2,8 +2,8 @@
 # Documentation/arch/x86/boot.rst, "64-bit Boot Protocol").
 #
 # Loaded as   ELF without a PVH note, linked at 16 MiB; the entry point takes the zero page in RSI
-# Prints      that the entry was as the protocol says; then the command line, the memory map, and the
-#             initrd's range and the sum of its bytes modulo 2^32
+# Prints      that the entry was as the protocol says; then the command line, the memory map, and
+#             the initrd's range and the sum of its bytes modulo 2^32
 # Ends with   debug exit 0x10 (33), or by the check that fails:
 #             0x30 to 0x35 (97 to 107): the zero page, see linux_entry.s
 #             0x60 to 0x6b (193 to 215): the entry, see include/linux64.inc

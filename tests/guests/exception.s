@@ -1,9 +1,9 @@
 # exception: runs into an exception and reports it as every 64-bit guest of ours does.
 #
 # Loaded as   Multiboot 1 image
-# Option      pf as the end of the command line: a load from 0x123456789000, which is not mapped (#PF,
-#             vector 14, which has an error code); otherwise UD2 (#UD, vector 6, which has none)
-# Prints      unexpected exception 0x00000006, error code 0x00000000, rip 0x…, cr2 0x0000000000000000
+# Option      pf, at the end of the command line: a load from 0x123456789000, which is not mapped
+#             (#PF, vector 14, with an error code); otherwise UD2 (#UD, vector 6, without one)
+# Prints      unexpected exception 0x00000006, error code 0x00000000, rip 0x…, cr2 0x…
 # Ends with   debug exit 0x7f: the process exits with 255
 
     .include "common.inc"

@@ -1,22 +1,29 @@
 # entry64, entry32_linux: a bzImage that checks every way into a Linux kernel (Linux
-# Documentation/arch/x86/boot.rst). Like Linux, it goes on from each entry to the next one, so that a
-# loader sees checked what it did itself, and QEMU's, which starts in real mode, all of it.
+# Documentation/arch/x86/boot.rst). Like Linux, it goes on from each entry to the next one, so that
+# a loader sees checked what it did itself, and QEMU's, which starts in real mode, all of it.
 #
 # Loaded as   bzImage of protocol 2.15, not relocatable; entry64 has the 64-bit entry
 #             (XLF_KERNEL_64), entry32_linux does not
 # Prints      each entry that was as the protocol says; then, at the last one, the command line, the
 #             memory map, and the initrd's range and the sum of its bytes modulo 2^32
 # Ends with   debug exit 0x10 (33), or by the check that fails:
-#             0x20 (65)  real mode: CR0.PE set; 0x21 IF set; 0x22 IP is not 0; 0x23 DS, 0x24 ES, 0x25
-#                        FS, 0x26 GS, 0x27 SS is not CS - 0x20; 0x28 SP is not in the heap's top;
-#                        0x29 type_of_loader, 0x2a loadflags; 0x2b the BIOS gives no memory map
-#             0x30 (97)  the zero page: the header's magic; 0x31 boot flag; 0x32 type_of_loader;
-#                        0x33 loadflags; 0x34 sentinel; 0x35 no RSDP where it says
-#             0x40 (129) 32-bit entry: CR0; 0x41 EFLAGS: IF set; 0x42 CS is not 0x10; 0x43 DS, 0x44 ES,
-#                        0x45 SS is not 0x18; 0x46 EBP, 0x47 EDI, 0x48 EBX is not 0; 0x49 the kernel
-#                        runs where it is not linked; 0x4a, 0x4b the GDT's CS descriptor, 0x4c, 0x4d
-#                        its DS descriptor; 0x4e CS, 0x4f DS, 0x50 ES, 0x51 SS: base not 0
-#             0x60 to 0x6b (193 to 215): 64-bit entry, see include/linux64.inc
+#             0x20 (65)  real mode: CR0.PE set
+#             0x21 (67)  IF set
+#             0x22 (69)  IP is not 0
+#             0x23 (71)  DS, 0x24 ES, 0x25 FS, 0x26 GS, 0x27 SS is not CS - 0x20
+#             0x28 (81)  SP is not in the heap, above the code
+#             0x29 (83)  type_of_loader, 0x2a loadflags
+#             0x2b (87)  the BIOS gives no memory map
+#             0x30 (97)  the zero page: the header's magic, 0x31 the boot flag, 0x32 type_of_loader,
+#             0x33 (103) loadflags, 0x34 the sentinel, 0x35 no RSDP where it says
+#             0x40 (129) 32-bit entry: CR0
+#             0x41 (131) EFLAGS: IF set
+#             0x42 (133) CS is not 0x10; 0x43 DS, 0x44 ES, 0x45 SS is not 0x18
+#             0x46 (141) EBP, 0x47 EDI, 0x48 EBX is not 0
+#             0x49 (147) the kernel runs where it is not linked
+#             0x4a (149) the GDT's descriptor of CS: lower, 0x4b upper half; 0x4c, 0x4d that of DS
+#             0x4e (157) CS, 0x4f DS, 0x50 ES, 0x51 SS: base not 0
+#             0x60 (193) to 0x6b (215): the 64-bit entry, see include/linux64.inc
 #             0x7d (251) no usable range of the memory map holds the kernel
 #             0x7e (253) something from the loader lies on the kernel
 
@@ -29,6 +36,7 @@
 
 # The real-mode part's own zero page, in its segment, behind the code.
 .equ OWN_PARAMS, 0x2000
+.equ NEEDED_LOADFLAGS, LOADED_HIGH | CAN_USE_HEAP
 
     .code16
 SERIAL 16
@@ -79,7 +87,6 @@ header_end:
     mov ax, cs
     sub ax, 0x20
     mov ds, ax
-    mov [relative_cs], ax
     mov [saved_sp], sp
     sub bx, ax
     mov [relative_ds], bx
@@ -215,13 +222,12 @@ checks16:
     CHECK16 stack_in_heap, 0xff, 1, 0x28, "whether sp lies below the heap's end"
     CHECK16 stack_above_code, 0xff, 1, 0x28, "whether sp lies above the code"
     CHECK16 has_loader_type, 0xff, 1, 0x29, "whether type_of_loader is set"
-    CHECK16 saved_loadflags, LOADED_HIGH | CAN_USE_HEAP, LOADED_HIGH | CAN_USE_HEAP, 0x2a, "loadflags"
+    CHECK16 saved_loadflags, NEEDED_LOADFLAGS, NEEDED_LOADFLAGS, 0x2a, "loadflags"
     .long 0
 saved_cr0_16:       .long 0
 saved_eflags16:     .long 0
 saved_ip:           .long 0
 saved_sp:           .long 0
-relative_cs:        .long 0
 relative_ds:        .long 0
 relative_es:        .long 0
 relative_fs:        .long 0
@@ -360,7 +366,7 @@ checks32:
     CHECK32 saved_edi, 0xffffffff, 0, 0x47, "edi"
     CHECK32 saved_ebx, 0xffffffff, 0, 0x48, "ebx"
     CHECK32 saved_place32, 0xffffffff, 0, 0x49, "the distance from the linked address"
-    # SDM 3A §3.4.5: base 0, limit 4 GiB, D set, present, DPL 0, code and readable, data and writable.
+    # SDM 3A §3.4.5: base 0, limit 4 GiB, D set, present, DPL 0, readable code, writable data.
     CHECK32 saved_code32, 0xffffffff, 0x0000ffff, 0x4a, "the lower half of the descriptor of cs"
     CHECK32 saved_code32 + 4, 0xffcffaff, 0x00cf9a00, 0x4b, "the upper half of the descriptor of cs"
     CHECK32 saved_data32, 0xffffffff, 0x0000ffff, 0x4c, "the lower half of the descriptor of ds"

@@ -1,9 +1,9 @@
 # mmio: memory-mapped input and output of every size, by the instructions that drivers use.
 #
 # Loaded as   Multiboot 1 image
-# Does        loads, stores, read-modify-write and string instructions at gpa 0xd0000000, where no RAM
-#             is. There must be the test device of tests/support/guest_devices.ts: 2 KiB that keep what
-#             is stored, a signature, and a count of accesses.
+# Does        loads, stores, read-modify-write and string instructions at gpa 0xd0000000, where no
+#             RAM is. There must be the test device of tests/support/guest_devices.ts: 2 KiB that
+#             keep what is stored, a signature, and a count of accesses.
 # Prints      mmio: ok, and whether the device counted the accesses
 # Ends with   debug exit 0x10 (33); 0x11 (35) when the bytes are right but nothing counted accesses
 #             (RAM would do); or by the check that fails:
@@ -25,8 +25,8 @@
 SERIAL 64
     .include "long_mode.inc"
 
-# The first 4 GiB are mapped one to one, so this is the address for instructions, too. Bit 31 is set:
-# it does not fit a sign-extended displacement, hence the base register.
+# The first 4 GiB are mapped one to one, so this is the address for instructions, too. Bit 31 is
+# set: it does not fit a sign-extended displacement, hence the base register.
 .equ DEVICE, 0xd0000000
 .equ DEVICE_SIGNATURE, 0xff0            # offset of 8 bytes
 .equ DEVICE_ACCESSES, 0xff8             # offset of 4 bytes: accesses to the first 2 KiB

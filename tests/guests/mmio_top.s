@@ -2,15 +2,15 @@
 # shared low part shows.
 #
 # Loaded as   Multiboot 1 image, with at least 8 MiB of RAM
-# Does        takes the width M of physical addresses from CPUID and maps three 2 MiB pages there, with
-#             bit M-1 set:
+# Does        takes the width M of physical addresses from CPUID and maps three 2 MiB pages there,
+#             with bit M-1 set:
 #               A  2^(M-1) + 0x00400000: RAM has the same low 32 bits
 #               B  2^(M-1) + 0xd0000000: nothing has
 #               C  2^M - 0x00200000: the last page of all
-#             In each it stores 1, 2, 4 and 8 bytes (all of value 0x11, 0x2222, 0x44444444 and 0x88…88) at
-#             offsets 0x001, 0x012, 0x024 and 0x048, then loads 1, 2, 4 and 8 bytes from offsets 0x101,
-#             0x112, 0x124 and 0x148, and 8 from the page's end. With the test device of
-#             tests/support/guest_devices.ts, each aligned 8 bytes read as their own gpa with all
+#             In each it stores 1, 2, 4 and 8 bytes (all of value 0x11, 0x2222, 0x44444444 and
+#             0x88…88) at offsets 0x001, 0x012, 0x024 and 0x048, then loads 1, 2, 4 and 8 bytes from
+#             offsets 0x101, 0x112, 0x124 and 0x148, and 8 from the page's end. With the test device
+#             of tests/support/guest_devices.ts, each aligned 8 bytes read as their own gpa with all
 #             bits inverted; where nothing is, they read as all ones or all zeros.
 # Prints      mmio_top: a line for each page: its gpa, and whether a device answers
 # Ends with   debug exit 0x10 (33); 0x11 (35) when no device answers; or by the check that fails:

@@ -1,23 +1,24 @@
 # ports: every form of port input and output, on what any PC has and on a test device.
 #
 # Loaded as   Multiboot 1 image
-# Does        with the PC's devices: all sizes, both operand forms, what is left of the register, and
-#             the string forms in both directions and across a page. With the test device of
-#             tests/support/guest_devices.ts, when port 0x5004 reads its signature: single and string
-#             transfers of every size through a FIFO, 6000 bytes at a time.
+# Does        with the PC's devices: all sizes, both operand forms, what is left of the register,
+#             and the string forms in both directions and across a page. With the test device of
+#             tests/support/guest_devices.ts, when port 0x5004 reads its signature: single and
+#             string transfers of every size through a FIFO, 6000 bytes at a time.
 # Prints      ports: the PC answers; then ports: the test device answers, or: no test device
 # Ends with   debug exit 0x10 (33); 0x11 (35) without a test device; or by the check that fails:
 #             0x20 (65)  the UART's scratch register loses a value
 #             0x21 (67)  the 8259A's mask loses a value (immediate port number)
 #             0x22 (69)  the PCI address port loses a value (32 bits)
 #             0x23 (71)  bytes and words of the PCI data port differ from the whole
-#             0x24 (73)  an input of 8, 0x25 of 16, 0x26 of 32 bits from an unused port: RAX is wrong
+#             0x24 (73)  RAX after an input of 8, 0x25 of 16, 0x26 of 32 bits from an unused port
 #             0x27 (79)  rep outsb and insb through the UART's loopback; 0x28 backwards
 #             0x29 (83)  a count of 0 moves something
 #             0x2a (85)  rep outsd, 0x2b rep insd, 0x2c rep insw
 #             0x30 (97)  the device: out and in of 8, 0x31 of 16, 0x32 of 32 bits
-#             0x33 (103) rep outsb, then insd; 0x34 outsd, then insw; 0x35 outsw, then insb; 0x36 all
-#                        backwards; 0x37 RSI, RDI or RCX is wrong after a string
+#             0x33 (103) rep outsb, then insd; 0x34 outsd, then insw; 0x35 outsw, then insb
+#             0x36 (109) all backwards
+#             0x37 (111) RSI, RDI or RCX is wrong after a string
 
     .include "common.inc"
     .include "multiboot.inc"

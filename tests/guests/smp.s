@@ -1,9 +1,10 @@
 # smp: starts every processor of the MADT and lets them work at the same time.
 #
 # Loaded as   Multiboot 1 image; meant for 4 processors, runs with 2 to 64
-# Does        sends INIT, SIPI, SIPI to each (SDM 3A §8.4.4). Each one reaches 64-bit mode, increments a
-#             shared counter 1000 times with a locked instruction, does port I/O, prints a line under a
-#             spin lock, and sleeps in HLT until the first processor interrupts them all.
+# Does        sends INIT, SIPI, SIPI to each (SDM 3A §8.4.4). Each one reaches 64-bit mode,
+#             increments a shared counter 1000 times with a locked instruction, does port I/O,
+#             prints a line under a spin lock, and sleeps in HLT until the first processor
+#             interrupts them all.
 # Prints      smp: 4 processors; then, in any order, processor 1 runs, and so on by APIC identifier;
 #             then smp: 3 started, counter 3000, 3 interrupts
 # Ends with   debug exit 0x10 (33), or by the check that fails:

@@ -1,11 +1,11 @@
 # timer: interrupts from every timer of the PC, counted.
 #
 # Loaded as   Multiboot 1 image
-# Does        sleeps in HLT for: 10 interrupts of the PIT through the 8259A; 10 of the PIT through the
-#             I/O APIC, on the line that the MADT gives for IRQ 0; 10 of the local APIC's timer in
-#             periodic mode, 1 in one-shot mode, and 5 in TSC-deadline mode where CPUID offers it
-# Prints      one line for each before it starts, so that the last line of a run that hangs names the
-#             timer that is dead; then timer: ok
+# Does        sleeps in HLT for: 10 interrupts of the PIT through the 8259A; 10 of the PIT through
+#             the I/O APIC, on the line that the MADT gives for IRQ 0; 10 of the local APIC's timer
+#             in periodic mode, 1 in one-shot mode, and 5 in TSC-deadline mode where CPUID offers it
+# Prints      one line for each before it starts, so that the last line of a run that hangs names
+#             the timer that is dead; then timer: ok
 # Ends with   debug exit 0x10 (33), or by the check that fails:
 #             0x20 (65)  no MADT, I/O APIC or PM timer
 #             0x21 (67)  the one-shot timer interrupts again

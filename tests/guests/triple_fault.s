@@ -2,7 +2,7 @@
 #
 # Loaded as   Multiboot 1 image
 # Does        makes the IDT empty and executes UD2: #UD cannot be delivered, neither can the #GP
-#             about that, nor the #DF about both, so the processor shuts down (SDM 3A §6.15, vector 8)
+#             about that, nor the #DF about both, so the processor shuts down (SDM 3A §6.15)
 # Prints      about to fault three times
 # Ends with   a triple fault: the process exits with 3
 
