@@ -3,7 +3,7 @@
  * allows.
  */
 
-/** Bits of a page-fault error code (SDM 3A §4.7, figure 4-12). */
+/** Bits of a page-fault error code (SDM 3A §4.7, figure 4-12), but for SGX, which only hardware sets. */
 export const Pferr = {
   /** The translation was there; its rights or reserved bits refused the access. */
   PRESENT: 1 << 0,
@@ -15,8 +15,6 @@ export const Pferr = {
   FETCH: 1 << 4,
   /** Protection keys refused the access. */
   PK: 1 << 5,
-  /** Only hardware reports it (SGX, SDM 3D §36.3); never made here. */
-  SGX: 1 << 15,
 } as const;
 
 /**

@@ -95,6 +95,19 @@ Deno.test("the result shows the entries with the flags that the walk has set", (
   }
 });
 
+Deno.test("entries in frame 0 are looked at again like any other", () => {
+  const memory = new WalkWorld(roleOf()).memory;
+  const builder = new TableBuilder(memory, PagingMode.LEVEL4, 0);
+  builder.map(GVA, 0x5000n);
+  const walker = new Walker(new RegionTables(memory));
+  walker.setRole(roleOf());
+  walker.setRoot(0, 0);
+  assert(walker.walk(Number(GVA), 0, Access.READ));
+  assert(walker.entryUnchanged(4));
+  builder.clear(GVA, 4, W);
+  assert(!walker.entryUnchanged(4));
+});
+
 Deno.test("an entry that the guest changes after the walk is seen as changed", () => {
   for (const bit of [W, NX]) {
     const world = clean(PagingMode.LEVEL4);
@@ -177,6 +190,42 @@ Deno.test("a race that only the high half shows restarts the walk as well", () =
   };
   const result = world.walk(GVA, Access.FETCH);
   assertEquals(result.fault, WalkFault.PERMISSION);
+});
+
+/** Tables of which another thread stores `entry` anew just after its low half has been read `reads` times. */
+function racing(world: WalkWorld, entry: bigint, reads: number): GuestTables {
+  const regions = new RegionTables(world.memory);
+  const at = world.builder.entryGpa(GVA, 1) / 4;
+  let seen = 0;
+  const words = new Proxy(regions.words, {
+    get(target, key) {
+      const value = Reflect.get(target, key, target);
+      if (key === String(at) && ++seen === reads) world.builder.write(GVA, 1, entry);
+      return value;
+    },
+  });
+  return {
+    words,
+    wordOf: (gfn) => regions.wordOf(gfn),
+    isWritable: () => true,
+    markDirty: () => {},
+  };
+}
+
+Deno.test("an entry that is stored between the loads of its halves is never seen in two parts", () => {
+  const full = P | W | U | A | D;
+  const [before, after] = [0x1_0000_5000n | full, 0x2_0000_9000n | full];
+  const silent = { pagingElement() {}, setAccessedBit() {}, setDirtyBit() {}, walkerError() {} };
+  for (const trace of [null, { pagetableWalk() {}, ...silent }]) { // the fast walk and the full one
+    const world = new WalkWorld(roleOf());
+    world.map(GVA, before & ~0xfffn);
+    const walker = new Walker(racing(world, after, 1));
+    walker.setRole(world.role);
+    walker.setRoot(world.builder.root, 0);
+    walker.trace = trace;
+    assert(walker.walk(Number(GVA), 0, Access.READ));
+    assertEquals(walker.result.gfn, 0x20_0009);
+  }
 });
 
 Deno.test("a race that takes the page away ends in the guest's fault", () => {
