@@ -3,6 +3,7 @@
 import { Cause, type Fault, FaultResult } from "./fault.ts";
 import type { Memslots } from "./memslots.ts";
 import { MMIO_GENERATIONS, mmioAccess, mmioGeneration, mmioGfn } from "./mmio_spte.ts";
+import { Access } from "./pferr.ts";
 import { isMmio } from "./spte.ts";
 import type { TableWalk } from "./table_walk.ts";
 import { Tp } from "./trace.ts";
@@ -12,6 +13,7 @@ import type { VcpuState } from "./vcpu_state.ts";
  * Decides a reserved-bit fault by what stands in the tables.
  * @param direct The address is guest physical: it is no linear address to remember.
  * @param table Root of the walk, of `level`.
+ * @param permissions What the guest's own tables refuse, by access and rights; undefined when direct.
  */
 export function mmioFault(
   vcpu: VcpuState,
@@ -20,6 +22,7 @@ export function mmioFault(
   direct: boolean,
   table: number,
   level: number,
+  permissions: Uint8Array | undefined,
 ): FaultResult {
   const { core } = vcpu;
   const { addressLo, addressHi } = fault;
@@ -34,6 +37,10 @@ export function mmioFault(
   if (!isCurrent(vcpu, vcpu.slots, lo, hi)) return FaultResult.INVALID;
   const gfn = mmioGfn(core.mmio, lo, hi);
   const access = mmioAccess(core.mmio, lo);
+  if (permissions !== undefined && isRefused(vcpu, fault, permissions, access)) {
+    return FaultResult.INVALID;
+  }
+  fault.gfn = gfn;
   const gvaLo = direct ? 0 : addressLo;
   const gvaHi = direct ? 0 : addressHi;
   if (core.trace !== undefined) {
@@ -49,4 +56,20 @@ function isCurrent(vcpu: VcpuState, slots: Memslots, lo: number, hi: number): bo
   const { trace } = vcpu.core;
   if (trace !== undefined) trace.emit(Tp.CHECK_MMIO_SPTE, lo, hi, slots.generation, made);
   return !slots.updating && made === slots.generation % MMIO_GENERATIONS;
+}
+
+/**
+ * True when the guest's tables may refuse the access to a hole they map with these rights: only a walk
+ * can tell. MMIO entries do not say whether the page may be executed, so every fetch is walked. KVM
+ * leaves this check to its emulator.
+ */
+export function isRefused(
+  vcpu: VcpuState,
+  fault: Fault,
+  permissions: Uint8Array,
+  rights: number,
+): boolean {
+  const suspended = vcpu.smapSuspended ? Access.SMAP_SUSPENDED : 0;
+  const access = fault.code & (Access.WRITE | Access.USER) | suspended;
+  return fault.fetch || (permissions[access >>> 1 & 15] >>> rights & 1) !== 0;
 }

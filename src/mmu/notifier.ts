@@ -61,4 +61,9 @@ export class Notifier {
   covers(page: number): boolean {
     return this.#count !== 0 && page >= this.#start && page < this.#end;
   }
+
+  /** True when an invalidation under way covers one of the pages [start, end). */
+  overlaps(start: number, end: number): boolean {
+    return this.#count !== 0 && start < this.#end && end > this.#start;
+  }
 }

@@ -9,7 +9,7 @@ import { type Fault, FaultResult, VcpuExit } from "./fault.ts";
 import type { Tlb } from "./host.ts";
 import { LoadResult } from "./load_result.ts";
 import type { SpteMaker } from "./make_spte.ts";
-import { mmioFault } from "./mmio_fault.ts";
+import { isRefused, mmioFault } from "./mmio_fault.ts";
 import { Access, PferrHigh } from "./pferr.ts";
 import { RetryGuard } from "./retry_guard.ts";
 import { type CpuRole, PagingMode } from "./role.ts";
@@ -264,7 +264,7 @@ export class MmuVcpu {
     if (fault.reserved) {
       const gfn = frameFrom(lo, hi) as Gfn;
       if (state.mmioCache.matchesGfn(state.slots, gfn)) return FaultResult.EMULATE;
-      const known = mmioFault(state, fault, walk, true, state.root, state.rootLevel);
+      const known = mmioFault(state, fault, walk, true, state.root, state.rootLevel, undefined);
       if (known !== FaultResult.INVALID) return known;
     }
     return this.#runHandler();
@@ -280,10 +280,16 @@ export class MmuVcpu {
     }
     if (core.hooks !== undefined) core.hooks.afterEntry?.();
     if (fault.reserved) {
-      if (!this.#role.guestMode && state.mmioCache.matchesGva(state.slots, lo, hi)) {
+      const { permissions } = shadow.rules;
+      if (
+        !this.#role.guestMode && state.mmioCache.matchesGva(state.slots, lo, hi) &&
+        !isRefused(state, fault, permissions, state.mmioCache.access)
+      ) {
+        fault.gfn = state.mmioCache.gfn;
         return FaultResult.EMULATE;
       }
-      const known = mmioFault(state, fault, walk, false, shadow.topTable(lo), shadow.topLevel);
+      const top = shadow.topTable(lo);
+      const known = mmioFault(state, fault, walk, false, top, shadow.topLevel, permissions);
       if (known !== FaultResult.INVALID) return known;
     }
     return this.#runHandler();

@@ -40,6 +40,12 @@ export class HostModel implements MmuHost {
     this.pages.set(page, { ...this.pages.get(page), ...state });
   }
 
+  /** The page that a frame stands for now. */
+  pageOf(pfn: number): number {
+    for (const [page, state] of this.pages) if (state.pfn === pfn) return page;
+    return pfn - BASE_PFN;
+  }
+
   pfnOf(page: number): number {
     return this.pages.get(page)?.pfn ?? BASE_PFN + page;
   }

@@ -17,7 +17,7 @@ import type { StatName } from "../../src/mmu/stats.ts";
 import { TABLE_WORDS } from "../../src/mmu/table_pool.ts";
 import type { MmuEmulator, MmuVcpu } from "../../src/mmu/vcpu.ts";
 import type { GuestTables } from "../../src/mmu/walk/mod.ts";
-import { BASE_PFN, HostModel, TlbLog } from "./host_model.ts";
+import { HostModel, TlbLog } from "./host_model.ts";
 import type { Entry, Kind } from "./mmu_rig.ts";
 
 /** "32": two levels of 4 bytes; "pae"; "4" and "5" levels of long mode. */
@@ -230,7 +230,7 @@ export class ShadowRig implements MmuEmulator {
           ? 0
           : Math.floor(address / 4096) % 512 ** (entry.level - 1);
         const pfn = entry.pfn + offset;
-        this.#carryOut(pfn - BASE_PFN, address);
+        if (this.#store.length > 0) this.#carryOut(this.host.pageOf(pfn), address);
         return { how: "ok", faults, errorCode: 0, pfn };
       }
       const mmioBefore = this.mmioExits.length;
@@ -242,7 +242,7 @@ export class ShadowRig implements MmuEmulator {
         this,
       );
       const guestFault = vcpu.shadow!.guestFault;
-      if (vcpu.fault.cause === Cause.GUEST_EXCEPTION && guestFault.pending) {
+      if (guestFault.pending && vcpu.fault.cause === Cause.GUEST_EXCEPTION) {
         guestFault.pending = false;
         return { how: "fault", faults: faults + 1, errorCode: guestFault.errorCode, pfn: -1 };
       }

@@ -1,9 +1,9 @@
 /** Maps one fault: walks down to the level that was decided, makes the tables on the way, sets the leaf. */
 
 import { frameFrom, type Gfn, type Pfn } from "../../base/u64.ts";
+import { decideLevel } from "../decide_level.ts";
 import { Cause, type Fault, FaultResult } from "../fault.ts";
 import { blockStart, Level, offsetInBlock, tableIndex } from "../level.ts";
-import { maxLevel } from "../max_level.ts";
 import { mmioHi, mmioLo } from "../mmio_spte.ts";
 import { Acc } from "../pferr.ts";
 import { isPresent, isWritable, pfnOf, SpteLo } from "../spte.ts";
@@ -16,23 +16,6 @@ import type { VcpuState } from "../vcpu_state.ts";
 import { prefetchNeighbours } from "./prefetch.ts";
 import { linkNewTable, zapSubtree } from "./tables.ts";
 
-/** Decides how large the page becomes. Under the lock, so that the slot's limits hold until it is set. */
-function decideLevel(vcpu: VcpuState, fault: Fault): void {
-  if (!fault.hasPage) {
-    fault.requestedLevel = Level.SIZE_4K;
-    fault.goalLevel = Level.SIZE_4K;
-    return;
-  }
-  const { page, gfn, pfn } = fault;
-  const hostLevel = page.reserved ? Level.SIZE_4K : page.level;
-  let level = maxLevel(gfn, fault.maxLevel, fault.slot, hostLevel);
-  // A host that calls a page large though its frames lie elsewhere gets small ones.
-  while (level > 1 && offsetInBlock(gfn, level) !== offsetInBlock(pfn, level)) level--;
-  fault.requestedLevel = level;
-  fault.hugeDisallowed = fault.fetch && vcpu.core.nxHugePages;
-  fault.goalLevel = fault.hugeDisallowed ? Level.SIZE_4K : level;
-}
-
 /** Maps `fault.gfn`. Tables have been reserved and all checks have passed. */
 export function mapDirect(vcpu: VcpuState, fault: Fault): FaultResult {
   const { core } = vcpu;
@@ -42,7 +25,7 @@ export function mapDirect(vcpu: VcpuState, fault: Fault): FaultResult {
     core.warn("Cannot map a fault: the vCPU's root went away after the entry");
     return fault.end(FaultResult.RETRY, Cause.ROOT_INVALID);
   }
-  decideLevel(vcpu, fault);
+  decideLevel(core, fault);
   if (core.trace !== undefined) {
     core.trace.emit(Tp.SPTE_REQUESTED, fault.gfn, fault.pfn, fault.requestedLevel);
   }

@@ -52,14 +52,14 @@ export class ShadowContext {
     this.walker = walker;
     this.tables = tables;
     this.cpuRole = role;
-    this.rootRole = shadowRootRole(role);
+    this.rootRole = pageRole(role);
     walker.setRole(role);
   }
 
   /** Takes on another role. Its roots have been given up. */
   setRole(role: CpuRole): void {
     this.cpuRole = role;
-    this.rootRole = shadowRootRole(role);
+    this.rootRole = pageRole(role);
     this.walker.setRole(role);
   }
 
@@ -99,3 +99,13 @@ export class ShadowContext {
 
 /** Fields that differ between the pages of one tree. */
 const PER_PAGE = RoleMask.LEVEL | RoleMask.ACCESS | RoleMask.QUADRANT | RoleMask.INVALID;
+
+/**
+ * CR4.PSE in a spare bit of the role. It decides whether a directory entry is a page or a table, so
+ * pages made under the one must not be found under the other; KVM's role does not tell them apart.
+ */
+const ROLE_PSE = 1 << 18;
+
+function pageRole(role: CpuRole): RootRole {
+  return (shadowRootRole(role) | (role.pse ? ROLE_PSE : 0)) as RootRole;
+}

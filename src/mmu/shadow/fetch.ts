@@ -1,8 +1,8 @@
 /** Maps one fault of a guest with paging: follows the guest's tables with pages that shadow them. */
 
+import { decideLevel } from "../decide_level.ts";
 import { Cause, type Fault, FaultResult } from "../fault.ts";
-import { blockStart, Level, offsetInBlock, tableIndex } from "../level.ts";
-import { maxLevel } from "../max_level.ts";
+import { blockStart, Level, tableIndex } from "../level.ts";
 import { isPresent, pfnOf, SpteLo } from "../spte.ts";
 import { Stat } from "../stats.ts";
 import { TABLE_WORDS, TableFlag } from "../table_pool.ts";
@@ -50,7 +50,7 @@ export function fetch(context: ShadowContext, fault: Fault, access: number): Fau
     table = child;
     sptep = table * TABLE_WORDS + tableIndex(lo, hi, level - 1) * 2;
   }
-  decideLevel(context, fault);
+  decideLevel(core, fault);
   if (core.trace !== undefined) {
     core.trace.emit(Tp.SPTE_REQUESTED, fault.gfn, fault.pfn, guestLevel);
   }
@@ -81,21 +81,6 @@ export function fetch(context: ShadowContext, fault: Fault, access: number): Fau
 
 function changed(fault: Fault): FaultResult {
   return fault.end(FaultResult.RETRY, Cause.GPTE_CHANGED);
-}
-
-function decideLevel(context: ShadowContext, fault: Fault): void {
-  const { core } = context.shadow;
-  let level = 1;
-  if (fault.hasPage) {
-    const hostLevel = fault.page.reserved ? Level.SIZE_4K : fault.page.level;
-    level = maxLevel(fault.gfn, fault.maxLevel, fault.slot, hostLevel);
-    while (level > 1 && offsetInBlock(fault.gfn, level) !== offsetInBlock(fault.pfn, level)) {
-      level--;
-    }
-  }
-  fault.requestedLevel = level;
-  fault.hugeDisallowed = fault.fetch && core.nxHugePages;
-  fault.goalLevel = fault.hugeDisallowed ? Level.SIZE_4K : level;
 }
 
 /** A large leaf stands where a table has to be. */

@@ -1,0 +1,30 @@
+/** Decides how large the page of a fault becomes. */
+
+import type { MmuCore } from "./core.ts";
+import type { Fault } from "./fault.ts";
+import { FRAMES_AT, Level, offsetInBlock } from "./level.ts";
+import { maxLevel } from "./max_level.ts";
+
+/**
+ * Fills `requestedLevel` and `goalLevel` in. Under the lock, so that the limits of the slot still hold
+ * when the leaf is set: KVM of 2019 chose earlier, and had to look again at each of them.
+ */
+export function decideLevel(core: MmuCore, fault: Fault): void {
+  let level: number = Level.SIZE_4K;
+  if (fault.hasPage && !fault.page.reserved) {
+    level = maxLevel(fault.gfn, fault.maxLevel, fault.slot, fault.page.level);
+    while (level > 1 && !isWhole(core, fault, level)) level--;
+  }
+  fault.requestedLevel = level;
+  fault.hugeDisallowed = fault.fetch && core.nxHugePages;
+  fault.goalLevel = fault.hugeDisallowed ? Level.SIZE_4K : level;
+}
+
+/** True when the host has the whole block, where it belongs, and is not taking any of it away. */
+function isWhole(core: MmuCore, fault: Fault, level: number): boolean {
+  const offset = offsetInBlock(fault.gfn, level);
+  if (offset !== offsetInBlock(fault.pfn, level)) return false;
+  if (core.notifier.count === 0) return true;
+  const start = fault.slot!.hostPageOf(fault.gfn) - offset;
+  return !core.notifier.overlaps(start, start + FRAMES_AT[level]);
+}
