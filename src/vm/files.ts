@@ -32,8 +32,11 @@ async function readPath(role: string, path: string): Promise<Uint8Array> {
   try {
     using file = await Deno.open(path);
     const info = await file.stat();
-    if (info.isDirectory) {
-      throw new DenovisorError("file", `Cannot read the ${role} ${path}: it is a directory`, {
+    const kind = info.isDirectory ? "directory" : info.isCharDevice || info.isBlockDevice // some never end: /dev/zero, a terminal
+      ? "device"
+      : undefined;
+    if (kind !== undefined) {
+      throw new DenovisorError("file", `Cannot read the ${role} ${path}: it is a ${kind}`, {
         path,
       });
     }

@@ -40,6 +40,7 @@ Deno.test("a path that is not there, is a folder or may not be read gives one li
     "Cannot read the kernel /no/such/file: there is no such file",
   );
   await message(folder.path, "file", `Cannot read the kernel ${folder.path}: it is a directory`);
+  await message("/dev/zero", "file", "Cannot read the kernel /dev/zero: it is a device");
   const file = `${folder.path}/file/below`;
   await Deno.writeTextFile(`${folder.path}/file`, "");
   const error = await assertRejects(() => readSource("kernel", file), DenovisorError, file);
