@@ -262,8 +262,8 @@ export class MmuVcpu {
     if (!core.isLegal(hi) || !this.#rootReaches(hi)) return FaultResult.BAD_ADDRESS;
     if (core.hooks !== undefined) core.hooks.afterEntry?.();
     if (fault.reserved) {
-      const gfn = frameFrom(lo, hi) as Gfn;
-      if (state.mmioCache.matchesGfn(state.slots, gfn)) return FaultResult.EMULATE;
+      fault.gfn = frameFrom(lo, hi) as Gfn;
+      if (state.mmioCache.matchesGfn(state.slots, fault.gfn)) return FaultResult.EMULATE;
       const known = mmioFault(state, fault, walk, true, state.root, state.rootLevel, undefined);
       if (known !== FaultResult.INVALID) return known;
     }
