@@ -63,6 +63,9 @@ export const Ioctl = {
   SET_XCRS: writes(0xa7, abi.KvmXcrs),
 } as const;
 
+/** UFFDIO_MOVE (Linux 6.8), apart because older headers do not have it. */
+export const UFFDIO_MOVE = request(READ | WRITE, 0x05, uffd.UffdioMove, UFFDIO);
+
 /** By C name without `UFFDIO_`. */
 export const Uffdio = {
   API: request(READ | WRITE, 0x3f, uffd.UffdioApi, UFFDIO),

@@ -139,7 +139,13 @@ export function check(result: number, what: string): number {
 }
 
 /** Why the library cannot be used: `details.lacks` of the error, beside `details.reason`. */
-export type ShimLack = "ffi-permission" | "library" | "version" | "executable-folder" | "other";
+export type ShimLack =
+  | "ffi-permission"
+  | "library"
+  | "version"
+  | "temporary-folder"
+  | "executable-folder"
+  | "other";
 
 function loadLibrary(): Library {
   if (Deno.permissions.querySync({ name: "ffi", path: LIBRARY }).state !== "granted") {
@@ -168,6 +174,11 @@ function loadError(cause: unknown): DenovisorError {
   if (text.includes("No such file")) {
     const reason = `libkvm-shim is not built: ${BUILD}, which needs cc, gcc or clang`;
     return unavailable("library", reason, cause);
+  }
+  if (text.includes("Failed to write native addon")) {
+    const reason = "libkvm-shim cannot be unpacked into the folder for temporary files: " +
+      "set TMPDIR to another folder";
+    return unavailable("temporary-folder", reason, cause);
   }
   if (text.includes("failed to map segment")) {
     const where = Deno.build.standalone ? "the folder for temporary files" : LIBRARY.pathname;

@@ -9,8 +9,20 @@ import { type CType, packedStruct, struct, u16, u32, u64, u8, union } from "../.
 export const UFFD_API = 0xaa;
 /** uffd_msg.event of a page fault. */
 export const UFFD_EVENT_PAGEFAULT = 0x12;
-/** uffdio_register.mode: deliver faults on missing pages. */
+/** uffdio_register.mode: deliver faults on missing and on write-protected pages. */
 export const UFFDIO_REGISTER_MODE_MISSING = 1;
+export const UFFDIO_REGISTER_MODE_WP = 2;
+/** uffdio_copy.mode: the page comes write-protected. */
+export const UFFDIO_COPY_MODE_WP = 2;
+/** uffdio_writeprotect.mode: protect; without it, take the protection away. */
+export const UFFDIO_WRITEPROTECT_MODE_WP = 1;
+/** uffd_msg.arg.pagefault.flags: a write, and one that met a write-protected page. */
+export const UFFD_PAGEFAULT_FLAG_WRITE = 1;
+export const UFFD_PAGEFAULT_FLAG_WP = 2;
+/** uffdio_api.features: write protection (Linux 5.7). */
+export const UFFD_FEATURE_PAGEFAULT_FLAG_WP = 1;
+/** uffdio_api.features: UFFDIO_MOVE (Linux 6.8); older headers do not have it. */
+export const UFFD_FEATURE_MOVE = 1 << 16;
 
 export const UffdioApi = struct({ api: u64, features: u64, ioctls: u64 });
 export const UffdioRange = struct({ start: u64, len: u64 });
@@ -18,6 +30,8 @@ export const UffdioRegister = struct({ range: UffdioRange, mode: u64, ioctls: u6
 export const UffdioCopy = struct({ dst: u64, src: u64, len: u64, mode: u64, copy: u64 });
 export const UffdioZeropage = struct({ range: UffdioRange, mode: u64, zeropage: u64 });
 export const UffdioWriteprotect = struct({ range: UffdioRange, mode: u64 });
+/** Linux 6.8; older headers do not have it. */
+export const UffdioMove = struct({ dst: u64, src: u64, len: u64, mode: u64, move: u64 });
 
 /** What read(2) on a userfaultfd gives. */
 export const UffdMsg = packedStruct({
@@ -25,7 +39,7 @@ export const UffdMsg = packedStruct({
   arg: union({ pagefault: struct({ flags: u64, address: u64, feat: struct({ ptid: u32 }) }) }),
 });
 
-/** Every structure here by its C name, for the test. */
+/** Every structure here that older headers have too, by its C name, for the test. */
 export const UFFD_STRUCTS: Readonly<Record<string, CType>> = {
   uffdio_api: UffdioApi,
   uffdio_range: UffdioRange,

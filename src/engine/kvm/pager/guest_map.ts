@@ -1,0 +1,74 @@
+/** Where guest memory lies in this process, and what each part of it starts as. */
+
+import { type Gpa, PAGE_SIZE } from "../../../base/u64.ts";
+import { backedBytes, type FileBackingConfig } from "../../../memory/backing.ts";
+import type { MemoryRegion } from "../../../memory/guest_memory.ts";
+import { FRAMES_AT, Level } from "../../../mmu/level.ts";
+
+const LARGE_BYTES = FRAMES_AT[Level.SIZE_2M] * PAGE_SIZE;
+
+/** From host virtual addresses to regions and files. A region's index is its memslot's number. */
+export class GuestMap {
+  readonly regions: readonly MemoryRegion[];
+  readonly #base: number;
+  readonly #files: readonly FileBackingConfig[];
+
+  /** @param base Host virtual address of the WebAssembly.Memory's first byte. */
+  constructor(
+    base: number,
+    regions: readonly MemoryRegion[],
+    files: readonly FileBackingConfig[],
+  ) {
+    this.#base = base;
+    this.regions = regions;
+    this.#files = files;
+  }
+
+  /** Host virtual address of region `index`. */
+  hostAddress(index: number): number {
+    return this.#base + this.regions[index].offset;
+  }
+
+  /** Index of the region that holds a host virtual address, or -1. */
+  regionAt(address: number): number {
+    const offset = address - this.#base;
+    for (let i = 0; i < this.regions.length; i++) {
+      const within = offset - this.regions[i].offset;
+      if (within >= 0 && within < this.regions[i].sizeBytes) return i;
+    }
+    return -1;
+  }
+
+  /** The guest physical address of a host virtual address in region `index`. */
+  gpaAt(address: number, index: number): Gpa {
+    const region = this.regions[index];
+    return region.gpa + (address - this.#base - region.offset) as Gpa;
+  }
+
+  /** Index of the file behind a host virtual address, or -1 where there are zeros. */
+  fileAt(address: number): number {
+    const offset = address - this.#base;
+    for (let i = 0; i < this.#files.length; i++) {
+      const within = offset - this.#files[i].offset;
+      if (within >= 0 && within < backedBytes(this.#files[i])) return i;
+    }
+    return -1;
+  }
+
+  /** Offset of a host virtual address in file `index`. */
+  fileOffset(address: number, index: number): number {
+    return address - this.#base - this.#files[index].offset;
+  }
+
+  /** True when all 2 MiB around a host virtual address start as zeros, or as bytes of one file. */
+  isUniform(address: number): boolean {
+    const start = address - this.#base - address % LARGE_BYTES;
+    const end = start + LARGE_BYTES;
+    for (const file of this.#files) {
+      const fileEnd = file.offset + backedBytes(file);
+      if (file.offset >= end || fileEnd <= start) continue;
+      if (file.offset > start || fileEnd < end) return false;
+    }
+    return true;
+  }
+}

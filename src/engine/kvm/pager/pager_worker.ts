@@ -1,0 +1,88 @@
+/// <reference no-default-lib="true" />
+/// <reference lib="deno.worker" />
+/**
+ * The pager's thread: waits for faults on guest memory and serves them. It never touches that memory
+ * itself: nobody would bring it in. It lives in shared words and system calls; messages only start
+ * and end it.
+ */
+
+import { asDenovisorError, DenovisorError } from "../../../base/errors.ts";
+import { KvmControl } from "../control.ts";
+import { Errno, errnoName } from "../errno.ts";
+import { Scratch } from "../scratch.ts";
+import { Shim } from "../shim.ts";
+import { PagerControl, PagerState } from "./control.ts";
+import { Pager } from "./pager.ts";
+import type { PagerFinished, PagerStart } from "./pager_thread.ts";
+import { Userfaultfd } from "./userfaultfd.ts";
+
+self.onmessage = (event: MessageEvent<PagerStart>) => {
+  self.postMessage(serve(event.data));
+  self.close();
+};
+
+function serve(start: PagerStart): PagerFinished {
+  const control = new PagerControl(start.control);
+  using shim = Shim.open();
+  using uffd = new Userfaultfd(shim, start.uffd);
+  let finished: PagerFinished = { type: "finished" };
+  try {
+    control.thread = shim.symbols.kvm_shim_thread_id();
+    control.state = PagerState.RUNNING;
+    using pager = new Pager(shim, uffd, start.pager);
+    serveFaults(shim, uffd, pager, control, start);
+  } catch (error) {
+    finished = { type: "error", error: asDenovisorError(error).toMessage() };
+    // The guest is stopped first: from then on it may find zeros where its memory should be.
+    KvmControl.attach(start.kvm).fail(shim.symbols);
+    for (const { address, sizeBytes } of start.ranges) uffd.unregister(address, sizeBytes);
+  }
+  control.state = PagerState.DONE;
+  return finished;
+}
+
+function serveFaults(
+  shim: Shim,
+  uffd: Userfaultfd,
+  pager: Pager,
+  control: PagerControl,
+  start: PagerStart,
+): void {
+  using scratch = new Scratch(shim);
+  const dirty = new Uint32Array(start.dirty);
+  while (!control.stopped) {
+    const count = uffd.read();
+    if (count < 0) {
+      const reason = `the kernel answered ${errnoName(-count)}`;
+      throw new DenovisorError("pager", `Cannot read faults on guest memory: ${reason}`);
+    }
+    for (let i = 0; i < count; i++) {
+      if (uffd.isFault(i)) pager.serve(uffd.address(i), uffd.flags(i));
+    }
+    if (count > 0) publish(pager, control);
+    const request = control.pending;
+    if (request !== 0) {
+      pager.takeDirtyLog(dirty);
+      publish(pager, control);
+      control.answer(request);
+    }
+    if (count === 0) wait(shim, scratch, uffd.fd, start.bell);
+  }
+  pager.takeDirtyLog(dirty); // of the time since the last call, for those who ask later
+}
+
+/** Waits for faults, or until someone rings. */
+function wait(shim: Shim, scratch: Scratch, uffd: number, bell: number): void {
+  const ready = shim.symbols.kvm_shim_poll(uffd, bell, -1);
+  if (ready === -Errno.EINTR) return;
+  if (ready < 0) {
+    const reason = `the kernel answered ${errnoName(-ready)}`;
+    throw new DenovisorError("pager", `Cannot wait for faults on guest memory: ${reason}`);
+  }
+  if ((ready & 2) !== 0) scratch.tryRead(bell); // an eventfd is reset by being read
+}
+
+function publish(pager: Pager, control: PagerControl): void {
+  control.counters.set(pager.counters);
+  control.mmuCounters.set(pager.mmuCounters);
+}
