@@ -10,7 +10,7 @@ import * as reader from "./values.ts";
 export const boot = command({
   name: "boot",
   words: "",
-  summary: "boot a guest; its console is on stdin and stdout",
+  summary: "Boot a guest; its console is on stdin and stdout",
   details: [
     "The kernel may be a Linux bzImage, an ELF file, a Multiboot kernel or a flat image: the format " +
     "is detected. Without --kernel and --bios it is the Debian guest, which is fetched first when " +
@@ -22,6 +22,12 @@ export const boot = command({
     "a mistake in the command line, 128 + N when signal N ended the run (Ctrl-C: 130), with " +
     "--debug-exit ((VALUE << 1) | 1) & 0xff when the guest writes VALUE to port 0xf4, and 1 for " +
     "everything else.",
+  ],
+  examples: [
+    "",
+    '--kernel vmlinuz --initrd initrd.img --append "console=ttyS0"',
+    "--kernel test.elf --debug-exit --timeout 10",
+    "--bios bios-256k.bin --memory 1G --cpus 2",
   ],
   options: {
     kernel: value("FILE", "the kernel", reader.path),

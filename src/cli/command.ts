@@ -13,6 +13,8 @@ export interface Command<Table extends OptionTable = OptionTable> {
   readonly summary: string;
   /** Paragraphs between the usage line and the options. */
   readonly details: readonly string[];
+  /** Command lines for `--help`, without "denovisor" and the name. */
+  readonly examples: readonly string[];
   readonly options: Table;
   /** Does the work and gives the exit status. Errors are thrown, for main.ts to report. */
   run(line: CommandLine<Table>, voice: Voice): Promise<number>;
@@ -44,10 +46,12 @@ export function helpText(command: Command): string {
     ["--help", "print this text"] as const,
   ];
   const paragraphs = [command.summary, ...command.details].map((text) => wrap(text, WIDTH));
+  const examples = command.examples.map((args) => `  denovisor ${command.name} ${args}`.trimEnd());
   return [
     `Usage: ${usage.join(" ")}`,
     ...paragraphs.map((lines) => lines.join("\n")),
     `Options:\n${columns(rows)}`,
+    ...command.examples.length === 0 ? [] : [`Examples:\n${examples.join("\n")}`],
   ].join("\n\n") + "\n";
 }
 

@@ -18,11 +18,12 @@ import { print } from "./voice.ts";
 export const doctor = command({
   name: "doctor",
   words: "",
-  summary: "tell what this host can run, and the one line that would fix what is missing",
+  summary: "Tell what this host can run, and the one line that would fix what is missing",
   details: [
     "Whether KVM runs guest kernels on the processor is found out by running a small guest. Exit " +
     "status: 0 when some engine can run guests here, else 1.",
   ],
+  examples: [],
   options: {},
   async run({ words }) {
     if (words.length > 0) throw usage(`Cannot use ${quote(words[0])}: expected no words`);

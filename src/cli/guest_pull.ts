@@ -16,12 +16,13 @@ const MIRROR_VARIABLE = "DENOVISOR_MIRROR";
 export const guestPull = command({
   name: "guest pull",
   words: "debian",
-  summary: "fetch a Debian kernel, make an initramfs with busybox, print their paths",
+  summary: "Fetch a Debian kernel, make an initramfs with busybox, print their paths",
   details: [
     "Both are kept under $XDG_CACHE_HOME/denovisor (~/.cache/denovisor), so that a second pull is " +
     "instant. Every file is checked against the SHA-256 that the mirror's index gives, and the " +
     "index against the mirror's Release file. denovisor boot without --kernel boots this guest.",
   ],
+  examples: ["debian", "debian --mirror http://ftp.de.debian.org/debian --refresh"],
   options: {
     mirror: value(
       "URL",

@@ -10,11 +10,12 @@ import { usage } from "./options.ts";
 export const guestUnpack = command({
   name: "guest unpack",
   words: "BZIMAGE FILE",
-  summary: "write the ELF kernel inside a bzImage to a file",
+  summary: "Write the ELF kernel inside a bzImage to a file",
   details: [
     "The payload may be compressed by gzip, lz4, zstd or xz. FILE is replaced when it exists; on " +
     "an error it stays as it was.",
   ],
+  examples: ["/boot/vmlinuz-6.1.0-50-cloud-amd64 vmlinux"],
   options: {},
   async run({ words }) {
     if (words.length !== 2 || words.includes("")) {

@@ -118,6 +118,26 @@ testWith(kvmGuests, "--timeout holds also when nobody reads a stdout that is ful
   assertMatch(result.stderr, /^status 124\.\nend$/m);
 });
 
+testWith(
+  kvmGuests,
+  "guests that cannot be loaded give one line with why, and status 1",
+  async () => {
+    await using folder = await temporaryFolder();
+    const large = `${folder.path}/initrd`;
+    await Deno.writeFile(large, new Uint8Array(20 << 20));
+    const cases = [
+      [["--append", "x".repeat(5000)], /the command line has 5000 bytes, .* at most 2047$/],
+      [["--initrd", large], /initrd: the initrd has 20971520 bytes, the guest has room for \d+/],
+      [["--initrd", `${folder.path}/absent`], /absent: there is no such file$/],
+    ] as const;
+    for (const [args, line] of cases) {
+      const result = await cli(await boot("entry64", ...args));
+      assertEquals([result.status, result.stdout, said(result).length], [1, "", 1], result.stderr);
+      assertMatch(said(result)[0], line);
+    }
+  },
+);
+
 testWith(kvmGuests, "a full disk under stdout is a failure with one line about it", async () => {
   const [program, ...args] = denovisor();
   const all = [...args, ...await boot("hello", "--debug-exit")].map((arg) => `'${arg}'`).join(" ");
