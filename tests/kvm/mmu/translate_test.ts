@@ -7,13 +7,10 @@
 import { assert, assertEquals } from "@std/assert";
 import { offsetOf } from "../../../src/base/struct.ts";
 import { gpa, hex } from "../../../src/base/u64.ts";
-import { findLeaf } from "../../../src/cpu/cpuid.ts";
 import { Cr0, Cr4, Efer, long64State } from "../../../src/cpu/modes.ts";
 import { State } from "../../../src/cpu/state.ts";
 import { Ioctl } from "../../../src/engine/kvm/ioctls.ts";
 import { KvmTranslation } from "../../../src/engine/kvm/kvm_abi.ts";
-import { supportedCpuid } from "../../../src/engine/kvm/kvm_cpuid.ts";
-import { openKvm } from "../../../src/engine/kvm/kvm_device.ts";
 import { KvmEngine } from "../../../src/engine/kvm/kvm_engine.ts";
 import { Scratch } from "../../../src/engine/kvm/scratch.ts";
 import { Shim } from "../../../src/engine/kvm/shim.ts";
@@ -23,6 +20,7 @@ import { PagingMode } from "../../../src/mmu/role.ts";
 import { RegionTables, Walker } from "../../../src/mmu/walk/mod.ts";
 import { fillTables, randomLinear } from "../../model/mmu/walk/random_tables.ts";
 import { roleOf } from "../../support/guest_tables.ts";
+import { hostPaging } from "../../support/host_paging.ts";
 import { kvmEngine } from "../../support/kvm_guest.ts";
 import { Random, seed } from "../../support/random.ts";
 import { testWith } from "../../support/requirement.ts";
@@ -62,19 +60,6 @@ class HostWalker implements Disposable {
     return view.getUint8(VALID) === 0 ? undefined : view.getBigUint64(PHYSICAL, true);
   }
 
-  /** What CPUID says about paging. */
-  features(): { maxPhyAddrBits: number; gbPages: boolean; amd: boolean } {
-    const device = openKvm(this.#scratch);
-    const cpuid = supportedCpuid(this.#scratch, device.fd);
-    this.#scratch.close(device.fd);
-    const of = (leaf: number) => findLeaf(cpuid, leaf);
-    return {
-      maxPhyAddrBits: of(0x8000_0008)!.eax & 0xff,
-      gbPages: (of(0x8000_0001)!.edx >>> 26 & 1) === 1,
-      amd: of(0)!.ecx === 0x444d_4163, // "cAMD"
-    };
-  }
-
   [Symbol.dispose](): void {
     this.#engine[Symbol.dispose]();
     this.#scratch[Symbol.dispose]();
@@ -88,7 +73,7 @@ testWith(
   () => {
     const random = new Random(seed(0x7_a551));
     using host = new HostWalker();
-    const features = host.features();
+    const features = hostPaging();
     const { memory } = host;
     const ram = memory.view(gpa(0), FRAMES * 4096);
     const walker = new Walker(new RegionTables(memory));
