@@ -44,7 +44,7 @@ export class Transcript {
 
   /** Bytes that may be appended before the slowest reader is a whole limit behind. */
   get room(): number {
-    return Math.max(0, this.#slowest() + this.#limit - this.#end);
+    return Math.max(0, Math.min(this.#slowest(), this.#end) + this.#limit - this.#end);
   }
 
   /** Resolves when `room` is above 0 or the transcript has ended. One caller at a time. */
@@ -102,8 +102,9 @@ export class Transcript {
     if (this.room > 0) this.#onRoom?.();
   }
 
+  /** Position of the reader that is furthest behind. */
   #slowest(): number {
-    let slowest = this.#end;
+    let slowest = Infinity;
     for (const reader of this.#readers) slowest = Math.min(slowest, reader.position);
     return slowest;
   }
