@@ -73,6 +73,19 @@ Deno.test("expect finds what came before it was called", async () => {
   assertEquals((await guest.console.expect("early bird")).text, "early bird");
 });
 
+Deno.test("expect goes on with what is kept when much was printed meanwhile", async () => {
+  using guest = fixture(65536);
+  await guest.print("first");
+  await guest.console.expect("first");
+  await guest.print("dropped ");
+  await guest.print("é".repeat(TRANSCRIPT_BYTES));
+  await guest.print(" end");
+  const { before } = await guest.console.expect(" end");
+  assert(!before.includes("dropped") && before.length > TRANSCRIPT_BYTES / 3);
+  await guest.print(" of it");
+  assertEquals((await guest.console.expect("of it")).before, " ");
+});
+
 Deno.test("expect takes a caret as the mark, not as the start of what is kept", async () => {
   using guest = fixture();
   await guest.print("ab");
