@@ -7,7 +7,9 @@ import type { Gpa } from "../base/u64.ts";
 
 /** A file's contents with the name that messages use. */
 export interface NamedBytes {
+  /** The path that the user gave, as a rule. */
   readonly name: string;
+  /** The whole file. */
   readonly bytes: Uint8Array;
 }
 
@@ -29,7 +31,9 @@ export interface BootSource {
 
 /** Guest physical addresses from `start` on. */
 export interface AddressRange {
+  /** The first address. */
   readonly start: Gpa;
+  /** How many bytes follow from there. */
   readonly sizeBytes: number;
 }
 

@@ -9,17 +9,22 @@ import { Address } from "../platform/layout.ts";
 
 /** Address range types (ACPI 6.4 §15, table 15-374). */
 export const MapType = { RAM: 1, RESERVED: 2 } as const;
+/** One of the address range types. */
 export type MapType = typeof MapType[keyof typeof MapType];
 
-/** One entry: guest physical addresses [start, start + sizeBytes). */
-export interface MapEntry {
+/** Guest physical addresses [start, start + sizeBytes). */
+export interface MapRange {
+  /** The first address. */
   readonly start: number;
+  /** How many bytes follow from there. */
   readonly sizeBytes: number;
-  readonly type: MapType;
 }
 
-/** A range without its type. */
-type Range = { readonly start: number; readonly sizeBytes: number };
+/** One entry of the map. */
+export interface MapEntry extends MapRange {
+  /** RAM or reserved. */
+  readonly type: MapType;
+}
 
 /** Bytes of one encoded entry: base (8), length (8), type (4). */
 export const MAP_ENTRY_BYTES = 20;
@@ -38,7 +43,7 @@ export function ramMap(memory: GuestMemory): MapEntry[] {
  * EBDA and the BIOS area up to 1 MiB, firmware, and `reserved`. In ascending order, without
  * overlaps.
  */
-export function memoryMap(memory: GuestMemory, reserved: readonly Range[] = []): MapEntry[] {
+export function memoryMap(memory: GuestMemory, reserved: readonly MapRange[] = []): MapEntry[] {
   const firmware = memory.regions.filter((region) => region.readOnly);
   const kept = union([
     { start: Address.EBDA, sizeBytes: Address.HIGH_MEMORY - Address.EBDA },
@@ -69,7 +74,7 @@ export function encodeMapEntry(view: DataView, offset: number, entry: MapEntry):
 }
 
 /** The same addresses in ascending order, in as few ranges as they take. */
-function union(ranges: readonly Range[]): Range[] {
+function union(ranges: readonly MapRange[]): MapRange[] {
   const merged: { start: number; sizeBytes: number }[] = [];
   for (const range of [...ranges].sort((a, b) => a.start - b.start)) {
     if (range.sizeBytes === 0) continue;
@@ -85,8 +90,8 @@ function union(ranges: readonly Range[]): Range[] {
 }
 
 /** `from` without `holes`, which are ascending and do not overlap. */
-function subtract(from: Range, holes: readonly Range[]): Range[] {
-  const left: Range[] = [];
+function subtract(from: MapRange, holes: readonly MapRange[]): MapRange[] {
+  const left: MapRange[] = [];
   const end = from.start + from.sizeBytes;
   let start = from.start;
   for (const hole of holes) {

@@ -246,10 +246,12 @@ Deno.test("the description has the first word of the kernel's version string", (
     "bzImage, Linux 32-bit entry",
   );
   // A string with a terminal's control characters ends before them.
-  assertStrictEquals(
-    load(bzImage({ kernelVersion: "6.1\x1b[2J" })).entry.description,
-    "bzImage 6.1, Linux 64-bit entry",
-  );
+  for (const control of ["\x1b[2J", "\x7f", "\n"]) {
+    assertStrictEquals(
+      load(bzImage({ kernelVersion: `6.1${control}` })).entry.description,
+      "bzImage 6.1, Linux 64-bit entry",
+    );
+  }
 });
 
 Deno.test("a zImage is refused", () => {

@@ -102,6 +102,7 @@ Deno.test("unpackKernel checks the payload against the code", async () => {
     `its payload has ${payload.length + 1} bytes at offset ${room}`,
   );
   assertStringIncludes(await refusal(payload, { payloadLength: 7 }), "names no payload");
+  await unpack(payload, { version: 0x208 });
   assertStringIncludes(
     await refusal(payload, { version: 0x207 }),
     "version 0x207) names no payload",
@@ -161,6 +162,25 @@ Deno.test("lz4 lengths of 15 and more go on in the bytes that follow", async () 
     const expected = Uint8Array.from([...literals, ...literals, ...literals.slice(0, 4)]);
     assertEquals(await unlz4(frame(block), expected.length), expected, `${more} more`);
   }
+});
+
+Deno.test("an lz4 block unpacks to at most 8 MiB", async () => {
+  // A literal, and a match one byte back for the rest.
+  const ofBytes = (sizeBytes: number) => {
+    const more = sizeBytes - 1 - 4 - 15;
+    const bytes = [...new Array(Math.floor(more / 255)).fill(255), more % 255];
+    const frame = Uint8Array.from([0x02, 0x21, 0x4c, 0x18, 0, 0, 0, 0, 0x1f, 0x61, 1, 0, ...bytes]);
+    new DataView(frame.buffer).setUint32(4, frame.length - 8, true);
+    return frame;
+  };
+  const limit = 8 * 2 ** 20;
+  const unpacked = await unlz4(ofBytes(limit), limit);
+  assertStrictEquals(unpacked.every((byte) => byte === 0x61), true);
+  await assertRejects(
+    () => unlz4(ofBytes(limit + 1), limit + 1),
+    Error,
+    "a match run over the end",
+  );
 });
 
 Deno.test("lz4 frames of several blocks unpack in a row", async () => {
