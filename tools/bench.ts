@@ -56,5 +56,7 @@ function print(text: string): void {
 if (import.meta.main) {
   if (Deno.args[0] === "--here") Deno.exit(await main(Deno.args.slice(1)));
   await deno("run", "-A", "shim/build.ts");
-  Deno.exit(await denoWithImports("run", "-A", import.meta.filename!, "--here", ...Deno.args));
+  Deno.exit(
+    await denoWithImports("run", "-q", "-A", import.meta.filename!, "--here", ...Deno.args),
+  );
 }

@@ -47,7 +47,14 @@ async function runGroup(
 ): Promise<number> {
   const junit = await Deno.makeTempFile({ prefix: "denovisor-test-", suffix: ".xml" });
   try {
-    const status = await denoWithImports("test", "-A", `--junit-path=${junit}`, ...flags, ...paths);
+    const status = await denoWithImports(
+      "test",
+      "-q",
+      "-A",
+      `--junit-path=${junit}`,
+      ...flags,
+      ...paths,
+    );
     count(await Deno.readTextFile(junit), tally);
     return status;
   } finally {

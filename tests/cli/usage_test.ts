@@ -1,6 +1,11 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import config from "../../deno.json" with { type: "json" };
 import { cli, denovisor, said, temporaryFolder } from "../support/cli.ts";
+import { kvmEngine } from "../support/kvm_guest.ts";
+import { testWith } from "../support/requirement.ts";
+
+/** denovisor's own modules, which its workers are loaded from. */
+const SOURCES = new URL("../../", import.meta.url).pathname;
 
 const USAGE = 2;
 const FAILED = 1;
@@ -85,45 +90,57 @@ Deno.test("--version tells the version", async () => {
   assertEquals([status, stdout], [0, `denovisor ${config.version}\n`]);
 });
 
-Deno.test("kernels that cannot be read give one line with the path, and status 1", async () => {
-  await using folder = await temporaryFolder();
-  const absent = `${folder.path}/absent`;
-  const cases = [[absent, absent], [folder.path, "it is a directory"]];
-  for (const [path, text] of cases) {
-    for (const option of ["--kernel", "--bios"]) {
-      const result = await cli(["boot", option, path]);
-      assertEquals([result.status, result.stdout, said(result).length], [FAILED, "", 1]);
-      assertStringIncludes(result.stderr, text);
+testWith(
+  kvmEngine,
+  "kernels that cannot be read give one line with the path, and status 1",
+  async () => {
+    await using folder = await temporaryFolder();
+    const absent = `${folder.path}/absent`;
+    const cases = [[absent, absent], [folder.path, "it is a directory"]];
+    for (const [path, text] of cases) {
+      for (const option of ["--kernel", "--bios"]) {
+        const result = await cli(["boot", option, path]);
+        assertEquals([result.status, result.stdout, said(result).length], [FAILED, "", 1]);
+        assertStringIncludes(result.stderr, text);
+      }
     }
-  }
-});
+  },
+);
 
-Deno.test("files that are no kernel give one line with the path, and status 1", async () => {
-  await using folder = await temporaryFolder();
-  const path = `${folder.path}/not a kernel`;
-  for (const contents of ["", "\x7fELF", "\x7fELF\x02\x01\x01".padEnd(600, "\xff")]) {
-    await Deno.writeFile(path, Uint8Array.from(contents, (char) => char.charCodeAt(0)));
-    const result = await cli(["boot", "--kernel", path, "--timeout", "10"]);
-    assertEquals([result.status, result.stdout, said(result).length], [FAILED, "", 1]);
-    assertStringIncludes(result.stderr, path);
-  }
-});
+testWith(
+  kvmEngine,
+  "files that are no kernel give one line with the path, and status 1",
+  async () => {
+    await using folder = await temporaryFolder();
+    const path = `${folder.path}/not a kernel`;
+    for (const contents of ["", "\x7fELF", "\x7fELF\x02\x01\x01".padEnd(600, "\xff")]) {
+      await Deno.writeFile(path, Uint8Array.from(contents, (char) => char.charCodeAt(0)));
+      const result = await cli(["boot", "--kernel", path, "--timeout", "10"]);
+      assertEquals([result.status, result.stdout, said(result).length], [FAILED, "", 1]);
+      assertStringIncludes(result.stderr, path);
+    }
+  },
+);
 
-Deno.test("a file name with control characters cannot write to the terminal", async () => {
-  const result = await cli(["boot", "--kernel", "/\x1b[31m\r\nfake: line"]);
-  assertEquals(said(result).length, 1);
-  assertEquals(result.stderr.includes("\x1b"), false);
-});
+testWith(
+  kvmEngine,
+  "a file name with control characters cannot write to the terminal",
+  async () => {
+    const result = await cli(["boot", "--kernel", "/\x1b[31m\r\nfake: line"]);
+    assertEquals(said(result).length, 1);
+    assertEquals(result.stderr.includes("\x1b"), false);
+  },
+);
 
-Deno.test("without permission to read there is one line and no question", async () => {
+testWith(kvmEngine, "without permission to read there is one line and no question", async () => {
   const result = await cli(["boot", "--kernel", "/etc/hostname"], {
-    program: denovisor("--no-prompt", "--allow-env"),
+    program: denovisor("--no-prompt", "--allow-env", "--allow-ffi", `--allow-read=${SOURCES}`),
   });
   assertEquals([result.status, said(result).length], [FAILED, 1], result.stderr);
   assertStringIncludes(result.stderr, "--allow-read");
 });
 
-Deno.test("DENOVISOR_DEBUG=1 tells where an error came from, line by line", async () => {
+testWith(kvmEngine, "DENOVISOR_DEBUG=1 tells where an error came from, line by line", async () => {
   const result = await cli(["boot", "--kernel", "/absent"], { env: { DENOVISOR_DEBUG: "1" } });
   assertEquals(result.status, FAILED);
   assert(said(result).length > 1);
