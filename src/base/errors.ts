@@ -19,6 +19,8 @@ export type ErrorCode =
   | "memslot"
   /** The MMU cannot resolve a fault. */
   | "mmu"
+  /** Guest memory cannot be brought in, or is no longer: userfaultfd, or the pager's thread. */
+  | "pager"
   /** KVM, the shim or a permission that KVM needs is missing. */
   | "kvm-unavailable"
   /** A KVM ioctl failed. */

@@ -35,6 +35,8 @@ const Word = {
   /** Thread that runs vCPU 0, and the shim region of its kvm_run; 0 while there is none. */
   THREAD: 2,
   REGION: 3,
+  /** 1: the guest must not run on. */
+  FAILED: 4,
 } as const;
 const HEADER_WORDS = 16;
 
@@ -79,6 +81,21 @@ export class KvmControl {
   /** Asks vCPU 0's thread to return KICKED from `run`. */
   kick(symbols: ShimSymbols): void {
     Atomics.store(this.#words, Word.KICK, 1);
+    this.interruptEngine(symbols);
+  }
+
+  /** True when something that the guest needs has failed: it must not run on. */
+  get failed(): boolean {
+    return Atomics.load(this.#words, Word.FAILED) !== 0;
+  }
+
+  /**
+   * Stops all vCPUs for good: once they have returned from KVM_RUN, they do not enter it again, and
+   * the engine's `run` returns FAILED. May be called from any thread.
+   */
+  fail(symbols: ShimSymbols): void {
+    Atomics.store(this.#words, Word.FAILED, 1);
+    this.stopThreads(symbols);
     this.interruptEngine(symbols);
   }
 

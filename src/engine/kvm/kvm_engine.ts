@@ -280,6 +280,13 @@ export class KvmEngine implements Engine {
     return ExitCode.FAILED;
   }
 
+  /** What the guest needs is gone; who knows why tells the owner. */
+  #guestFailed(): ExitCode {
+    this.exit.vcpu = 0;
+    this.exit.reason = "Guest memory cannot be brought in any more";
+    return ExitCode.FAILED;
+  }
+
   #exited(vcpu: KvmVcpu): ExitedVcpu {
     const state = new CpuState();
     this.#state.read(vcpu.fd, state);
@@ -292,6 +299,7 @@ export class KvmEngine implements Engine {
    */
   #attend(): number {
     if (this.#disposed) throw disposedError();
+    if (this.#control.failed) return this.#guestFailed();
     if (this.#parked) this.#startThreads();
     // The exit of another vCPU may come first: vCPU 0 must not stay in the middle of an instruction.
     if (this.#served === 0) this.#settle(0);
@@ -301,6 +309,7 @@ export class KvmEngine implements Engine {
     }
     this.#attention = true;
     Atomics.store(this.#boot.u8, IMMEDIATE_EXIT, 0);
+    if (this.#control.failed) return this.#guestFailed();
     if (this.#control.takeKick()) return ExitCode.KICKED;
     const cpus = this.vcpus.length;
     for (let step = 1; step < cpus; step++) {

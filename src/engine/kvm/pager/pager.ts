@@ -4,11 +4,11 @@
  */
 
 import { DenovisorError } from "../../../base/errors.ts";
-import { type Gfn, gfnOf, type Gpa, gpaOf, hex, hi32, lo32, PAGE_SIZE } from "../../../base/u64.ts";
+import { gfnOf, type Gpa, hex, hi32, lo32, PAGE_SIZE } from "../../../base/u64.ts";
 import { FileBacking, type FileBackingConfig } from "../../../memory/backing.ts";
 import type { MemoryRegion } from "../../../memory/guest_memory.ts";
 import { FaultResult } from "../../../mmu/fault.ts";
-import { FRAMES_AT, type Level, Level as L } from "../../../mmu/level.ts";
+import { FRAMES_AT, Level } from "../../../mmu/level.ts";
 import { LoadResult } from "../../../mmu/load_result.ts";
 import { Mmu } from "../../../mmu/mmu.ts";
 import { Pferr, PferrHigh } from "../../../mmu/pferr.ts";
@@ -17,7 +17,7 @@ import { TableWalk } from "../../../mmu/table_walk.ts";
 import type { MmuVcpu } from "../../../mmu/vcpu.ts";
 import type { Shim } from "../shim.ts";
 import { UFFD_PAGEFAULT_FLAG_WP, UFFD_PAGEFAULT_FLAG_WRITE } from "../uffd_abi.ts";
-import { PAGER_COUNTERS, PagerCounter } from "./control.ts";
+import { type PagerControl, PagerCounter } from "./control.ts";
 import { GuestMap } from "./guest_map.ts";
 import { Installer } from "./installer.ts";
 import { KERNEL_TLB, PagerHost } from "./pager_host.ts";
@@ -40,20 +40,24 @@ const PROGRESS_LIMIT = 100;
 
 /** Serves the faults of one guest's memory, on one thread. */
 export class Pager implements Disposable {
-  readonly counters: Float64Array = new Float64Array(PAGER_COUNTERS.length);
+  readonly #counters: Float64Array;
+  readonly #mmuCounters: Float64Array;
   readonly #map: GuestMap;
   readonly #mmu: Mmu;
   readonly #vcpu: MmuVcpu;
   readonly #walk: TableWalk;
-  readonly #uffd: Userfaultfd;
   readonly #installer: Installer;
   readonly #files: readonly FileBacking[];
   readonly #resources: DisposableStack;
 
-  /** @throws DenovisorError `file` when a file cannot be opened, `memslot` for regions that overlap. */
-  constructor(shim: Shim, uffd: Userfaultfd, config: PagerConfig) {
+  /**
+   * @param control Where the counters stand; they count a fault before it is served.
+   * @throws DenovisorError `file` when a file cannot be opened, `memslot` for regions that overlap.
+   */
+  constructor(shim: Shim, uffd: Userfaultfd, control: PagerControl, config: PagerConfig) {
     using undo = new DisposableStack();
-    this.#uffd = uffd;
+    this.#counters = control.counters;
+    this.#mmuCounters = control.mmuCounters;
     this.#map = new GuestMap(config.base, config.regions, config.files);
     this.#mmu = new Mmu({
       host: new PagerHost(this.#map),
@@ -77,11 +81,6 @@ export class Pager implements Disposable {
     this.#resources = undo.move();
   }
 
-  /** The MMU's counters, by index of `STAT_NAMES`. */
-  get mmuCounters(): Float64Array {
-    return this.#mmu.core.counters;
-  }
-
   /**
    * Serves one fault: afterwards whoever made it runs on.
    * @param address Host virtual address.
@@ -91,7 +90,7 @@ export class Pager implements Disposable {
   serve(address: number, flags: number): void {
     const write = (flags & UFFD_PAGEFAULT_FLAG_WRITE) !== 0;
     const isProtected = (flags & UFFD_PAGEFAULT_FLAG_WP) !== 0;
-    this.counters[isProtected ? PagerCounter.WRITE_PROTECT : PagerCounter.MISSING]++;
+    this.#counters[isProtected ? PagerCounter.WRITE_PROTECT : PagerCounter.MISSING]++;
     const region = this.#map.regionAt(address);
     if (region < 0) {
       throw new DenovisorError(
@@ -102,7 +101,9 @@ export class Pager implements Disposable {
     }
     const page = address - address % PAGE_SIZE;
     const gpa = this.#map.gpaAt(page, region);
-    const result = this.#resolve(gpa, (write ? Pferr.WRITE : 0) | (isProtected ? 1 : 0));
+    const present = isProtected ? Pferr.PRESENT : 0;
+    const result = this.#resolve(gpa, (write ? Pferr.WRITE : 0) | present);
+    this.#mmuCounters.set(this.#mmu.core.counters);
     if (result === FaultResult.EMULATE) this.#writeByHost(page, gpa, region, isProtected);
     else if (isProtected) this.#installer.protect(page, PAGE_SIZE, false);
     // Another thread met the same fault; should the page have gone since, it comes back.
@@ -168,7 +169,8 @@ export class Pager implements Disposable {
     const { root, rootLevel } = this.#vcpu.state;
     this.#walk.to(root, rootLevel, addressLo, addressHi);
     const bytes = FRAMES_AT[this.#walk.level] * PAGE_SIZE;
-    this.counters[this.#walk.level === L.SIZE_2M ? PagerCounter.PAGES_2M : PagerCounter.PAGES_4K]++;
+    const isLarge = this.#walk.level === Level.SIZE_2M;
+    this.#counters[isLarge ? PagerCounter.PAGES_2M : PagerCounter.PAGES_4K]++;
     this.#fill(page - page % bytes, bytes, region, write, isWritable(this.#walk.lo));
   }
 
@@ -199,7 +201,7 @@ export class Pager implements Disposable {
         { path, gpa, memslot: region, offset },
       );
     }
-    this.counters[PagerCounter.FILE_BYTES] += bytes;
+    this.#counters[PagerCounter.FILE_BYTES] += bytes;
     this.#installer.fill(start, bytes, writable);
   }
 

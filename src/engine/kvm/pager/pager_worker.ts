@@ -29,7 +29,7 @@ function serve(start: PagerStart): PagerFinished {
   try {
     control.thread = shim.symbols.kvm_shim_thread_id();
     control.state = PagerState.RUNNING;
-    using pager = new Pager(shim, uffd, start.pager);
+    using pager = new Pager(shim, uffd, control, start.pager);
     serveFaults(shim, uffd, pager, control, start);
   } catch (error) {
     finished = { type: "error", error: asDenovisorError(error).toMessage() };
@@ -59,16 +59,15 @@ function serveFaults(
     for (let i = 0; i < count; i++) {
       if (uffd.isFault(i)) pager.serve(uffd.address(i), uffd.flags(i));
     }
-    if (count > 0) publish(pager, control);
     const request = control.pending;
     if (request !== 0) {
       pager.takeDirtyLog(dirty);
-      publish(pager, control);
       control.answer(request);
     }
     if (count === 0) wait(shim, scratch, uffd.fd, start.bell);
   }
-  pager.takeDirtyLog(dirty); // of the time since the last call, for those who ask later
+  // The time since the last call, for those who ask later.
+  if (start.pager.logDirty) pager.takeDirtyLog(dirty);
 }
 
 /** Waits for faults, or until someone rings. */
@@ -80,9 +79,4 @@ function wait(shim: Shim, scratch: Scratch, uffd: number, bell: number): void {
     throw new DenovisorError("pager", `Cannot wait for faults on guest memory: ${reason}`);
   }
   if ((ready & 2) !== 0) scratch.tryRead(bell); // an eventfd is reset by being read
-}
-
-function publish(pager: Pager, control: PagerControl): void {
-  control.counters.set(pager.counters);
-  control.mmuCounters.set(pager.mmuCounters);
 }
