@@ -3,24 +3,23 @@
  */
 
 import type { Gfn } from "../../base/u64.ts";
-import { Acc, Access } from "../pferr.ts";
 import { FRAMES_BY_LEVEL, gpteTableGfn } from "./gpte.ts";
 import type { GuestTables } from "./guest_tables.ts";
 import { keyRefuses } from "./permissions.ts";
 import { WalkFault, type WalkResult } from "./result.ts";
-import { Pte, type WalkRules } from "./rules.ts";
+import type { WalkRules } from "./rules.ts";
 
 /**
- * Walks tables of 8-byte entries in which every entry is present, valid and accessed and allows what
- * is asked, and fills `result`. On anything else it returns false, and the full walk finds out what
- * it is. Nothing is checked before the leaf has been read: that an invalid entry is followed on the
- * way does no harm, since `wordOf` takes any frame.
+ * Walks 4-level tables in which every entry is present, valid and accessed and allows what is asked,
+ * and fills `result`. On anything else it returns false, and the full walk finds out what it is.
+ * Nothing is checked before the leaf has been read: that an invalid entry is followed on the way
+ * does no harm, since `wordOf` takes any frame.
  *
  * Another thread may store an entry between the loads of its halves. The low half is therefore read
  * twice; while it is the same the halves belong together, unless it changed away and back.
  *
- * Written out level by level, since a loop takes half as long again (bench/mmu.ts).
- * @param root Frame of the top table, for PAE of the page directory.
+ * Written out level by level, since a loop takes half as long again, and with bits as numbers, since
+ * V8 loads the fields of imported objects each time (bench/mmu.ts).
  */
 export function fastWalk(
   rules: WalkRules,
@@ -34,103 +33,81 @@ export function fastWalk(
 ): boolean {
   const { words } = tables;
   const { entries } = result;
-  let table = root;
-  let all = ~0; // low halves, AND-ed
-  let any = 0; // high halves, OR-ed
-  let torn = 0;
-  let level = 1;
-  let base = 0;
-  let at = 0;
-  let pteLo = 0;
-  let pteHi = 0;
-  if (rules.levels >= 4) {
-    if (rules.levels === 5) {
-      base = tables.wordOf(table);
-      if (base < 0) return false;
-      at = base + (hi >>> 16 & 511) * 2;
-      pteLo = words[at];
-      pteHi = words[at + 1];
-      torn |= words[at] ^ pteLo;
-      all &= pteLo;
-      any |= pteHi;
-      entries[10] = pteLo;
-      entries[11] = pteHi;
-      table = gpteTableGfn(pteLo, pteHi);
-    }
-    base = tables.wordOf(table);
-    if (base < 0) return false;
-    at = base + (hi >>> 7 & 511) * 2;
-    pteLo = words[at];
-    pteHi = words[at + 1];
-    torn |= words[at] ^ pteLo;
-    all &= pteLo;
-    any |= pteHi;
-    entries[8] = pteLo;
-    entries[9] = pteHi;
-    table = gpteTableGfn(pteLo, pteHi);
-    base = tables.wordOf(table);
-    if (base < 0) return false;
-    at = base + ((lo >>> 30 | hi << 2) & 511) * 2;
-    pteLo = words[at];
-    pteHi = words[at + 1];
-    torn |= words[at] ^ pteLo;
-    all &= pteLo;
-    any |= pteHi;
-    entries[6] = pteLo;
-    entries[7] = pteHi;
-    table = gpteTableGfn(pteLo, pteHi);
-    if ((pteLo & Pte.LARGE) !== 0) level = 3;
-  }
-  if (level === 1) {
-    base = tables.wordOf(table);
+  const dirty = 0x40; // Pte.DIRTY
+  const large = 0x80; // Pte.LARGE
+  const presentAndAccessed = 0x21; // Pte.PRESENT | Pte.ACCESSED
+  const write = 2; // Access.WRITE, Acc.WRITE
+
+  let base = tables.wordOf(root);
+  if (base < 0) return false;
+  let at = base + (hi >>> 7 & 511) * 2;
+  const lo4 = words[at];
+  const hi4 = words[at + 1];
+  let torn = words[at] ^ lo4;
+  entries[8] = lo4;
+  entries[9] = hi4;
+
+  base = tables.wordOf(gpteTableGfn(lo4, hi4));
+  if (base < 0) return false;
+  at = base + ((lo >>> 30 | hi << 2) & 511) * 2;
+  let pteLo = words[at];
+  let pteHi = words[at + 1];
+  torn |= words[at] ^ pteLo;
+  entries[6] = pteLo;
+  entries[7] = pteHi;
+  let all = lo4 & pteLo; // flags and rights that every entry has
+  let any = hi4 | pteHi; // high halves: NX if any entry has it
+  let level = 3;
+  if ((pteLo & large) === 0) {
+    base = tables.wordOf(gpteTableGfn(pteLo, pteHi));
     if (base < 0) return false;
     at = base + (lo >>> 21 & 511) * 2;
     pteLo = words[at];
     pteHi = words[at + 1];
     torn |= words[at] ^ pteLo;
-    all &= pteLo;
-    any |= pteHi;
     entries[4] = pteLo;
     entries[5] = pteHi;
-    table = gpteTableGfn(pteLo, pteHi);
-    if ((pteLo & Pte.LARGE) !== 0) level = 2;
-    else {
-      base = tables.wordOf(table);
+    all &= pteLo;
+    any |= pteHi;
+    level = 2;
+    if ((pteLo & large) === 0) {
+      base = tables.wordOf(gpteTableGfn(pteLo, pteHi));
       if (base < 0) return false;
       at = base + (lo >>> 12 & 511) * 2;
       pteLo = words[at];
       pteHi = words[at + 1];
       torn |= words[at] ^ pteLo;
-      all &= pteLo;
-      any |= pteHi;
       entries[2] = pteLo;
       entries[3] = pteHi;
-      table = gpteTableGfn(pteLo, pteHi);
+      all &= pteLo;
+      any |= pteHi;
+      level = 1;
     }
   }
 
-  // Every level reserves the same bits of the high half. In the low half only large pages do, and
-  // entries of levels 4 and 5 (bit 7 among them), whose masks are empty in modes without those levels.
+  // Every level reserves the same bits of the high half; of the low half only large pages reserve
+  // some, and the top level, which has none.
   const { reserved } = rules;
-  const row = level * 2 + Number(level > 1);
-  const irregular = ~all & (Pte.PRESENT | Pte.ACCESSED) | torn | any & reserved.hi[row] |
-    pteLo & reserved.lo[row] | entries[8] & reserved.lo[9] | entries[10] & reserved.lo[11];
+  let irregular = ~all & presentAndAccessed | torn | any & reserved.hi[2] | lo4 & reserved.lo[9];
+  if (level > 1) irregular |= pteLo & reserved.lo[level * 2 + 1];
   if (irregular !== 0) return false;
-  const acc = all & (Acc.WRITE | Acc.USER) | ~any >>> 31;
+
+  const acc = all & 6 | ~any >>> 31; // as gpteAccess
   if ((rules.permissions[access >>> 1 & 15] >>> acc & 1) !== 0) return false;
   if (rules.keys && keyRefuses(pkru, pteHi >>> 27 & 15, acc, access, rules.role.wp)) return false;
   let cacheAccess = acc;
-  if ((pteLo & Pte.DIRTY) === 0) {
-    if ((access & Access.WRITE) !== 0) return false;
-    cacheAccess = acc & ~Acc.WRITE;
+  if ((pteLo & dirty) === 0) {
+    if ((access & write) !== 0) return false;
+    cacheAccess = acc & ~write;
   }
+  let gfn = gpteTableGfn(pteLo, pteHi);
   if (level > 1) {
     const frames = FRAMES_BY_LEVEL[level];
-    table = table - table % frames + (lo >>> 12 & frames - 1) as Gfn;
+    gfn = gfn - gfn % frames + (lo >>> 12 & frames - 1) as Gfn;
   }
   result.fault = WalkFault.NONE;
   result.level = level;
-  result.gfn = table;
+  result.gfn = gfn;
   result.access = acc;
   result.cacheAccess = cacheAccess;
   return true;

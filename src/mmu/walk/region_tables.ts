@@ -21,9 +21,8 @@ interface Run {
 export class RegionTables implements GuestTables {
   readonly words: Uint32Array;
   readonly #runs: readonly Run[];
-  /** Frames of the first region, which begins at gfn 0 and holds nearly every table. */
+  /** Frames of the region that begins at gfn 0 and at word 0, and holds nearly every table. */
   readonly #lowFrames: number;
-  readonly #lowWord: number;
   readonly #onDirty: ((gfn: Gfn) => void) | undefined;
 
   /** @param onDirty Told of each frame in which the walker has set a flag. */
@@ -35,14 +34,13 @@ export class RegionTables implements GuestTables {
       firstWord: region.offset / 4,
       writable: !region.readOnly,
     }));
-    const low = this.#runs.find((run) => run.firstGfn === 0);
-    this.#lowFrames = low?.frames ?? 0;
-    this.#lowWord = low?.firstWord ?? 0;
+    const low = this.#runs.find(({ firstGfn, firstWord }) => firstGfn === 0 && firstWord === 0);
+    this.#lowFrames = low === undefined ? 0 : low.frames;
     this.#onDirty = onDirty;
   }
 
   wordOf(gfn: Gfn): number {
-    if (gfn < this.#lowFrames) return this.#lowWord + gfn * FRAME_WORDS;
+    if (gfn < this.#lowFrames) return gfn * FRAME_WORDS;
     const run = this.#find(gfn);
     return run === undefined ? -1 : run.firstWord + (gfn - run.firstGfn) * FRAME_WORDS;
   }

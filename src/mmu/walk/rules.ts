@@ -35,8 +35,8 @@ export interface WalkRules {
   /** 4 or 8. */
   readonly entryBytes: number;
   readonly ept: boolean;
-  /** 8-byte entries that are not EPT: what `fastWalk` takes. */
-  readonly plain: boolean;
+  /** 4-level paging, which `fastWalk` knows. */
+  readonly fourLevel: boolean;
   /** PAE: the walk begins at a cached PDPTE. */
   readonly pae: boolean;
   /** Protection keys are on. */
@@ -100,7 +100,7 @@ function makeRules(role: CpuRole): WalkRules {
     levels,
     entryBytes: mode === PagingMode.BITS32 ? 4 : 8,
     ept,
-    plain: levels > 0 && mode !== PagingMode.BITS32 && !ept,
+    fourLevel: mode === PagingMode.LEVEL4,
     pae: mode === PagingMode.PAE,
     keys: role.pke,
     beyondHi: beyondHi(mode),

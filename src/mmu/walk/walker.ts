@@ -165,19 +165,9 @@ export class Walker {
 
   #fastWalk(lo: number, hi: number, access: number): boolean {
     const rules = this.#rules;
-    if (!rules.plain || this.#nested !== null || this.trace !== null) return false;
-    let root = this.#rootGfn;
-    if (rules.pae) {
-      const { entries } = this.result;
-      const at = lo >>> 30 << 1;
-      const pdpteLo = this.pdptrs[at];
-      const pdpteHi = this.pdptrs[at + 1];
-      if ((pdpteLo & Pte.PRESENT) === 0) return false;
-      entries[6] = pdpteLo;
-      entries[7] = pdpteHi;
-      root = gpteTableGfn(pdpteLo, pdpteHi);
-    }
-    return fastWalk(rules, this.#tables, this.result, root, this.pkru, lo, hi, access);
+    if (!rules.fourLevel || this.#nested !== null || this.trace !== null) return false;
+    const { result, pkru } = this;
+    return fastWalk(rules, this.#tables, result, this.#rootGfn, pkru, lo, hi, access);
   }
 
   #fullWalk(lo: number, hi: number, access: number): boolean {
