@@ -154,6 +154,18 @@ Deno.test("each way to end gives its outcome", () => {
   }
 });
 
+Deno.test("the first reason to end is the outcome", () => {
+  const { machine } = fakeMachine([
+    (exit) => { // rep outsb of two values
+      const data = new DataView(new ArrayBuffer(2));
+      data.setUint16(0, 0x0201, true);
+      Object.assign(exit, { port: Port.DEBUG_EXIT, size: 1, count: 2, offset: 0, data });
+      return ExitCode.PORT_OUT;
+    },
+  ]);
+  assertEquals(machine.run(), { kind: "debug-exit", value: 1 });
+});
+
 Deno.test("a machine that was stopped before it ran does not run", () => {
   const { machine, engine, signals } = fakeMachine([shutdown]);
   raise(signals, Signal.STOP);

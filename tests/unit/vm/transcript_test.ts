@@ -13,6 +13,12 @@ Deno.test("a transcript without readers keeps its latest bytes", () => {
   assertEquals(transcript.room, LIMIT);
 });
 
+Deno.test("a transcript starts at 0 until something is dropped", () => {
+  const transcript = new Transcript(LIMIT);
+  transcript.append(Uint8Array.of(1, 2));
+  assertEquals([transcript.start, transcript.end, transcript.slice(0).length], [0, 2, 2]);
+});
+
 Deno.test("a piece longer than a transcript leaves its end", () => {
   const transcript = new Transcript(LIMIT);
   transcript.append(Uint8Array.from({ length: LIMIT + 7 }, (_, i) => i));
