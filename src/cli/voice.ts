@@ -4,7 +4,7 @@ const encoder = new TextEncoder();
 
 /** Writes lines to stderr. A stderr that is closed or full of errors is not worth a failure. */
 export class Voice {
-  /** True when the guest's output has left the cursor inside a line of the terminal. */
+  /** True when the guest's output or progress has left the cursor inside a line of the terminal. */
   insideLine = false;
 
   /** Says one line, with denovisor's name before it. */
@@ -20,6 +20,7 @@ export class Voice {
   /** Rewrites the terminal's current line: for progress. "" clears it. */
   rewrite(text: string): void {
     writeAll(Deno.stderr, encoder.encode(`\r\x1b[K${oneLine(text)}`));
+    this.insideLine = text !== "";
   }
 
   #write(line: string): void {
