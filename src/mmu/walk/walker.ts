@@ -49,6 +49,9 @@ export class Walker {
   readonly #address = new Uint32Array(2);
   /** By level: frame of the table after the second translation. Full walks only. */
   readonly #tableGfns = new Float64Array(6);
+  /** The entries of the last full walk: low halves AND-ed, high halves OR-ed. */
+  #allLo = 0;
+  #anyHi = 0;
   /** PDPTEs on their way into `pdptrs`. */
   readonly #loading = new Uint32Array(8);
 
@@ -187,11 +190,11 @@ export class Walker {
   /** One walk from the top. `CONTENDED` when an entry changed before its flags were set. */
   #attempt(lo: number, hi: number, access: number): WalkFault {
     const { result } = this;
-    const { permissions, dirtyMask } = this.#rules;
+    const { permissions, accessedMask, dirtyMask } = this.#rules;
     const fault = this.#descend(lo, hi);
     if (fault !== WalkFault.NONE) return fault;
     const { level } = result;
-    const acc = level === 0 ? Acc.ALL : this.accessAt(level);
+    const acc = level === 0 ? Acc.ALL : gpteAccess(this.#rules, this.#allLo, this.#anyHi);
     result.access = acc;
     if ((permissions[access >>> 1 & 15] >>> acc & 1) !== 0 || this.#keyRefuses(acc, access)) {
       return WalkFault.PERMISSION;
@@ -200,7 +203,8 @@ export class Walker {
     const write = (access & Access.WRITE) !== 0;
     const clean = (result.entries[level * 2] & dirtyMask) !== dirtyMask;
     result.cacheAccess = clean && !write ? acc & ~Acc.WRITE : acc;
-    return this.#setFlags(write);
+    const accessed = (this.#allLo & accessedMask) === accessedMask;
+    return accessed && !(clean && write) ? WalkFault.NONE : this.#setFlags(write);
   }
 
   /** Reads entries from the top down to the leaf or to the one at fault, whose level it leaves. */
@@ -208,6 +212,10 @@ export class Walker {
     const rules = this.#rules;
     const { result, trace } = this;
     const { entries } = result;
+    const { entryBytes } = rules;
+    let table = this.#rootGfn;
+    let allLo = ~0;
+    let anyHi = 0;
     result.level = rules.levels;
     if ((hi & rules.beyondHi) !== 0) return WalkFault.NOT_PRESENT;
     if (rules.pae) {
@@ -219,39 +227,44 @@ export class Walker {
         result.level = 3;
         return WalkFault.NOT_PRESENT;
       }
+      table = gpteTableGfn(entries[6], entries[7]);
     }
     for (let level = rules.levels; level > 0; level--) {
       result.level = level;
-      const fault = this.#readEntry(level);
-      if (fault !== WalkFault.NONE) return fault;
+      const index = gpteIndex(rules, lo, hi, level);
+      const frame = this.#nested === null
+        ? table
+        : this.#tableFrame(table, index * entryBytes, this.#tableAccess());
+      if (frame < 0) return WalkFault.NESTED;
+      this.#tableGfns[level] = frame;
+      const base = this.#tables.wordOf(frame as Gfn);
+      if (base < 0) return WalkFault.OUTSIDE_RAM;
+      this.#readEntry(base + index * (entryBytes / 4), level);
       const pteLo = entries[level * 2];
       const pteHi = entries[level * 2 + 1];
       if (trace !== null) trace.pagingElement(pteLo, pteHi, level);
       if (!gpteIsPresent(rules, pteLo)) return WalkFault.NOT_PRESENT;
       if (gpteIsReserved(rules, pteLo, pteHi, level)) return WalkFault.RESERVED;
+      allLo &= pteLo;
+      anyHi |= pteHi;
       if (gpteIsLeaf(rules, pteLo, level)) break;
+      table = gpteTableGfn(pteLo, pteHi);
     }
+    this.#allLo = allLo;
+    this.#anyHi = anyHi;
     return WalkFault.NONE;
   }
 
-  /** Reads the entry of `level` that the one above it leads to. */
-  #readEntry(level: number): WalkFault {
+  /** Reads the entry at word `at`; on entries that change while they are read, see `fastWalk`. */
+  #readEntry(at: number, level: number): void {
     const { entries } = this.result;
     const { words } = this.#tables;
-    const { entryBytes } = this.#rules;
-    const index = this.#index(level);
-    const frame = this.#tableFrame(this.#tableName(level), index * entryBytes, this.#tableAccess());
-    if (frame < 0) return WalkFault.NESTED;
-    this.#tableGfns[level] = frame;
-    const base = this.#tables.wordOf(frame as Gfn);
-    if (base < 0) return WalkFault.OUTSIDE_RAM;
-    const at = base + index * (entryBytes / 4);
+    const wide = this.#rules.entryBytes === 8;
     let tries = 16;
     do {
       entries[level * 2] = words[at];
-      entries[level * 2 + 1] = entryBytes === 8 ? words[at + 1] : 0;
-    } while (words[at] !== entries[level * 2] && --tries > 0); // see fastWalk on torn entries
-    return WalkFault.NONE;
+      entries[level * 2 + 1] = wide ? words[at + 1] : 0;
+    } while (words[at] !== entries[level * 2] && --tries > 0);
   }
 
   /** Finds the frame of the address in the page that the leaf maps; false when it is refused. */
