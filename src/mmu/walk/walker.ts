@@ -285,10 +285,10 @@ export class Walker {
   }
 
   /**
-   * Sets the accessed flag of every entry and, for a write, the dirty flag of the leaf. Only the low
-   * half is exchanged; should the high half alone have changed since it was read, then the new entry
-   * has got a flag that it did not ask for, as a CPU may do at any time (SDM 3A §4.8), and the walk
-   * starts again. Read-only memory keeps what it has.
+   * Sets the accessed flag of every entry and, for a write, the dirty flag of the leaf, as an atomic
+   * change of the low half. An entry that has changed since it was read makes the walk start again.
+   * If only its high half has, it has got the flags of an access that raced with the change, as from
+   * a CPU, and the walk starts again too. Read-only memory keeps what it has.
    */
   #setFlags(write: boolean): WalkFault {
     const { accessedMask, dirtyMask, entryBytes } = this.#rules;
