@@ -4,7 +4,8 @@ import { assertEquals, assertMatch } from "@std/assert";
 import { linuxbootRom } from "../../src/platform/linuxboot/linuxboot.ts";
 import { type GuestName, guestPath } from "../../tools/guests.ts";
 import { qemuGuests, runQemu } from "../support/qemu.ts";
-import { testWith } from "../support/requirement.ts";
+import { all, testWith } from "../support/requirement.ts";
+import { stockFile, stockFiles } from "../support/stock.ts";
 
 /** Exit statuses of the debug exit. */
 const PASSED = 33;
@@ -109,7 +110,7 @@ const RUNS: readonly Run[] = [
 for (const { guest, status, output, args = [], typed } of RUNS) {
   const how = [...args, typed === undefined ? "" : JSON.stringify(typed.input)].join(" ").trim();
   testWith(qemuGuests, `QEMU runs ${guest}${how === "" ? "" : ` (${how})`}`, async () => {
-    const run = await runQemu(["-kernel", await guestPath(guest), ...args], typed);
+    const run = await runQemu(["-kernel", await guestPath(guest), ...args], { typed });
     assertMatch(visible(run.output), output);
     assertEquals(run.status, status, run.output);
   });
@@ -138,22 +139,36 @@ testWith(qemuGuests, "QEMU runs entry16 as a boot sector", async () => {
 });
 
 testWith(qemuGuests, "our option ROM boots a kernel from QEMU's fw_cfg", async () => {
-  const folder = await Deno.makeTempDir();
-  try {
-    // QEMU looks here first for the ROM that it gives the firmware with -kernel.
-    const initrd = `${folder}/initrd`;
-    await Deno.writeFile(`${folder}/linuxboot_dma.bin`, linuxbootRom());
-    await Deno.writeFile(initrd, new Uint8Array(100_000).fill(3));
-    const kernel = await guestPath("entry64");
-    const run = await runQemu(
-      ["-L", folder, "-kernel", kernel, "-append", "by our ROM", "-initrd", initrd],
-    );
-    assertMatch(
-      run.output,
-      /^entered in real.*in 32-bit.*in 64-bit.*: by our ROM\r\n.*sum 0x000493e0\r\n$/s,
-    );
-    assertEquals(run.status, PASSED, run.output);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
+  await using folder = await romFolder();
+  const initrd = `${folder.path}/initrd`;
+  await Deno.writeFile(initrd, new Uint8Array(100_000).fill(3));
+  const kernel = await guestPath("entry64");
+  const run = await runQemu(
+    ["-L", folder.path, "-kernel", kernel, "-append", "by our ROM", "-initrd", initrd],
+  );
+  assertMatch(
+    run.output,
+    /^entered in real.*in 32-bit.*in 64-bit.*: by our ROM\r\n.*sum 0x000493e0\r\n$/s,
+  );
+  assertEquals(run.status, PASSED, run.output);
 });
+
+testWith(
+  all(qemuGuests, await stockFiles("ipxe")),
+  "our option ROM boots iPXE from QEMU's fw_cfg",
+  async () => {
+    await using folder = await romFolder();
+    const run = await runQemu(
+      ["-L", folder.path, "-kernel", await stockFile("ipxe"), "-machine", "graphics=off"],
+      { until: /iPXE initialising devices\.\.\.ok/ },
+    );
+    assertMatch(run.output, /initialising devices\.\.\.ok/);
+  },
+);
+
+/** A folder in which QEMU looks first for the ROM that it gives the firmware with -kernel. */
+async function romFolder(): Promise<{ path: string } & AsyncDisposable> {
+  const path = await Deno.makeTempDir();
+  await Deno.writeFile(`${path}/linuxboot_dma.bin`, linuxbootRom());
+  return { path, [Symbol.asyncDispose]: () => Deno.remove(path, { recursive: true }) };
+}

@@ -10,13 +10,17 @@ export const qemuGuests: Requirement = programs(PROGRAM, "as", "ld");
 /** A bound against hanging, in milliseconds. */
 const TIMEOUT_MS = 60_000;
 
-/**
- * Runs QEMU with COM1 on its output and the debug exit at 0xf4. `input` goes to COM1 once the guest
- * has printed `prompt`.
- */
+export interface QemuOptions {
+  /** `input` goes to COM1 once the guest has printed `prompt`. */
+  readonly typed?: { readonly prompt: string; readonly input: string } | undefined;
+  /** Ends the run when the output matches; without it the guest has to end it. */
+  readonly until?: RegExp;
+}
+
+/** Runs QEMU with COM1 on its output and the debug exit at 0xf4. */
 export async function runQemu(
   args: readonly string[],
-  typed?: { readonly prompt: string; readonly input: string },
+  { typed, until }: QemuOptions = {},
 ): Promise<{ status: number; output: string }> {
   const child = new Deno.Command(PROGRAM, {
     args: [
@@ -34,9 +38,12 @@ export async function runQemu(
     for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
       const before = output;
       output += text;
-      if (typed === undefined || before.includes(typed.prompt)) continue;
-      if (output.includes(typed.prompt)) {
+      if (typed !== undefined && !before.includes(typed.prompt) && output.includes(typed.prompt)) {
         await writer.write(new TextEncoder().encode(typed.input));
+      }
+      if (until?.test(output)) {
+        child.kill("SIGKILL");
+        break;
       }
     }
     await writer.close().catch(() => {}); // QEMU has ended
