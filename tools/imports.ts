@@ -1,6 +1,6 @@
 /**
- * Prints the flags that let `@std/*` resolve here: nothing where JSR answers (imports.json
- * holds), `--import-map=…/std_offline.json` where it does not. Usage:
+ * Prints the flags that let `@std/*` resolve here: nothing where JSR answers (deno.json's
+ * imports hold), `--import-map=…/std_offline.json` where it does not. Usage:
  * `deno test $(deno run -A tools/imports.ts) …`.
  *
  * The answer is kept for a day, so that only the first task of a day asks the network.

@@ -4,7 +4,7 @@
  */
 
 import { crc32 } from "node:zlib";
-import xz from "xz-decompress";
+import xz from "npm:xz-decompress@0.2.3";
 import { undoX86Filter } from "./bcj_x86.ts";
 import { collect } from "./collect.ts";
 import { withoutX86Filter } from "./xz_container.ts";

@@ -1,6 +1,6 @@
 /** Zstandard (RFC 8878), through the reference decoder in WebAssembly: not every Deno has its own. */
 
-import { ZSTDDecoder } from "zstddec";
+import { ZSTDDecoder } from "npm:zstddec@0.3.4";
 
 export async function unzstd(packed: Uint8Array, sizeBytes: number): Promise<Uint8Array> {
   const decoder = new ZSTDDecoder();

@@ -28,7 +28,7 @@ export async function decompressor(suffix: string, source: string): Promise<Deco
 
 /** The library wraps a stream; this makes it a stage. Loaded when needed: most runs do without. */
 async function xzStage(): Promise<Decompressor> {
-  const { default: xz } = await import("xz-decompress");
+  const { default: xz } = await import("npm:xz-decompress@0.2.3");
   const packed = new TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>>();
   const readable = new xz.XzReadableStream(packed.readable);
   return {
