@@ -3,17 +3,17 @@
  * one loop. The loop routes what the engine cannot do itself to the buses, and allocates nothing.
  */
 
-import { CpuState, Event, MpState, State } from "../cpu/state.ts";
-import type { ByteSink, ByteSource } from "../devices/byte_stream.ts";
-import type { AccessSize, Clock, PowerEvent } from "../devices/device.ts";
-import { type Engine, type Exit, ExitCode } from "../engine/engine.ts";
-import type { GuestMemory } from "../memory/guest_memory.ts";
+import { PAGE_SIZE } from "../base/u64.ts";
 import type { BootSource, Entry, NamedBytes } from "../boot/boot.ts";
 import { loadFirmware } from "../boot/firmware.ts";
 import { firmwareKernel } from "../boot/linux/firmware_kernel.ts";
 import { loadGuest } from "../boot/load_guest.ts";
 import { MapType, ramMap } from "../boot/memory_map.ts";
-import { PAGE_SIZE } from "../base/u64.ts";
+import { CpuState, Event, MpState, State } from "../cpu/state.ts";
+import type { ByteSink, ByteSource } from "../devices/byte_stream.ts";
+import type { AccessSize, Clock } from "../devices/device.ts";
+import { type Engine, type Exit, ExitCode } from "../engine/engine.ts";
+import type { GuestMemory } from "../memory/guest_memory.ts";
 import { Address } from "../platform/layout.ts";
 import { linuxbootFiles } from "../platform/linuxboot/linuxboot.ts";
 import { buildPc, type Pc, type PcOptions } from "../platform/pc.ts";
@@ -90,7 +90,7 @@ export class Machine implements Disposable {
         clock: config.clock,
         console: config.console,
         irq: (gsi) => ({ set: (level) => engine.setIrqLine(gsi, level) }),
-        power: (event) => this.#power(event),
+        power: (event) => this.#end(event),
         debugExit: config.debugExit,
         debugOutput: config.debugOutput,
         firmwareLog: config.debugOutput,
@@ -201,10 +201,6 @@ export class Machine implements Disposable {
       if ((state.event(Event.NMI) & NMI_PENDING) !== 0) return false;
     }
     return true;
-  }
-
-  #power(event: PowerEvent): void {
-    this.#end(event);
   }
 
   /** The first reason to end is the outcome. */
