@@ -12,7 +12,7 @@ export type MachineOutcome =
   | { readonly kind: "debug-exit"; readonly value: number }
   /** Every vCPU halted with interrupts off: nothing can wake the guest. */
   | { readonly kind: "halted" }
-  /** Triple fault; `reason` is one line with RIP and the last exception. */
+  /** Triple fault; `reason` is one line that says so, with RIP and the last exception. */
   | { readonly kind: "triple-fault"; readonly reason: string }
   /** The engine or the machine could not go on; `reason` is one line. */
   | { readonly kind: "failed"; readonly reason: string }
@@ -31,7 +31,7 @@ export function describeOutcome(outcome: MachineOutcome | { readonly kind: "time
     case "halted":
       return "Guest halted with interrupts off";
     case "triple-fault":
-      return `Guest triple fault: ${outcome.reason}`;
+      return outcome.reason;
     case "failed":
       return `Guest run failed: ${outcome.reason}`;
     case "stopped":

@@ -44,7 +44,8 @@ testWith(kvmGuests, "a triple fault ends the run and says where", async () => {
   await using vm = await bootGuest("triple_fault");
   const outcome = await vm.wait();
   assert(outcome.kind === "triple-fault", `found ${outcome.kind}`);
-  assertMatch(outcome.reason, /RIP 0x[0-9a-f]+/);
+  // KVM on AMD processors resets a vCPU that shut down.
+  assertMatch(outcome.reason, /^Triple fault on vCPU 0.*RIP (0x[0-9a-f]+|is not known)/);
   assertEquals(vm.console.transcript, "about to fault three times\r\n");
 });
 
