@@ -45,7 +45,7 @@ testWith(kvmGuests, "power-off and every kind of reset give status 0", async () 
 testWith(kvmGuests, "a triple fault gives status 3 and a line with RIP", async () => {
   const result = await cli(await boot("triple_fault"));
   assertEquals(result.status, 3);
-  assertMatch(result.stderr, /^denovisor: Guest triple fault: .*rip/im);
+  assertMatch(result.stderr, /^denovisor: Triple fault on vCPU 0.*RIP /m);
 });
 
 testWith(kvmGuests, "--timeout ends an endless loop with status 124", async () => {
