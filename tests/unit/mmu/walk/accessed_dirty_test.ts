@@ -315,6 +315,17 @@ Deno.test("a trace sees the walk, its entries, the flags and the error", () => {
   ]);
 });
 
+Deno.test("a walk that nobody disturbs reads each entry once, whatever is in their high halves", () => {
+  const world = new WalkWorld(roleOf());
+  world.map(GVA, 0x12_3456_7000n, 1, P | W | U | NX);
+  for (let level = 2; level <= 4; level++) world.builder.clear(GVA, level, A);
+  const levels: number[] = [];
+  const silent = { pagetableWalk() {}, setAccessedBit() {}, setDirtyBit() {}, walkerError() {} };
+  world.walker.trace = { ...silent, pagingElement: (_lo, _hi, level) => levels.push(level) };
+  assertEquals(world.walk(GVA, Access.WRITE).fault, WalkFault.NONE);
+  assertEquals(levels, [4, 3, 2, 1]);
+});
+
 Deno.test("a global leaf is told, if CR4.PGE is set", () => {
   for (const pge of [false, true]) {
     const world = new WalkWorld(roleOf({ pge }));

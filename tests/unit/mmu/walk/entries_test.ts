@@ -206,6 +206,15 @@ Deno.test("a PDPT need only be aligned to 32 bytes", () => {
   assertEquals(world.walk(gva).fault, WalkFault.NONE);
 });
 
+Deno.test("the four PDPTEs are loaded whole, each in its place", () => {
+  const { world } = mapped({ mode: PagingMode.PAE, maxPhyAddrBits: 40 });
+  const pdptes = [0x11_1111_1001n, 0x22_2222_2001n, 0x44_4444_4000n, 0x88_8888_8019n];
+  for (const [i, pdpte] of pdptes.entries()) world.memory.writeU64(gpa(0xf_0020 + i * 8), pdpte);
+  assert(world.walker.loadPdptrs(0xf_0020));
+  const halves = pdptes.flatMap((pdpte) => [Number(pdpte & 0xffff_ffffn), Number(pdpte >> 32n)]);
+  assertEquals([...world.walker.pdptrs], halves);
+});
+
 Deno.test("loading PDPTEs from outside RAM is refused", () => {
   const { world } = mapped({ mode: PagingMode.PAE });
   assert(!world.walker.loadPdptrs(0xd000_0000));
