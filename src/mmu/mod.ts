@@ -16,5 +16,6 @@ export { CpuRole, type CpuRoleFields, type PagingFeatures, PagingMode } from "./
 export { STAT_NAMES, type StatName } from "./stats.ts";
 export { FillResult, TlbFill } from "./tlb_fill.ts";
 export { MmuTrace, type TraceEvent, TRACEPOINTS } from "./trace.ts";
+export { TraceJson } from "./trace_json.ts";
 export { type MmuEmulator, MmuVcpu } from "./vcpu.ts";
 export type { WriteListener } from "./write_track.ts";

@@ -4,9 +4,10 @@
  */
 
 /** How a field is shown: "addr" and "spte" take two numbers (low half, high half), the others one. */
-type FieldKind = "addr" | "spte" | "hex" | "dec" | "flag";
+export type FieldKind = "addr" | "spte" | "hex" | "dec" | "flag";
 
-interface Tracepoint {
+/** A tracepoint's name and the fields of its events, in the order in which `emit` takes them. */
+export interface Tracepoint {
   readonly name: string;
   readonly fields: readonly (readonly [name: string, kind: FieldKind])[];
 }
@@ -112,24 +113,45 @@ export interface TraceEvent {
   readonly [field: string]: string | number | boolean;
 }
 
-/** Numbers in a record: the tracepoint, then its operands. */
+/** Numbers in a record: the tracepoint, its operands, the time. */
 const RECORD_NUMBERS = 12;
+/** Where the time stands in a record. */
+const TIME = RECORD_NUMBERS - 1;
+
+/**
+ * Is shown one event: its tracepoint, when it was by the trace's clock, in nanoseconds, and its
+ * operands, from `operands[at]` on. They are overwritten later.
+ */
+export type TraceReader = (
+  point: number,
+  timeNs: number,
+  operands: Float64Array,
+  at: number,
+) => void;
 
 /** A ring of the last events. */
 export class MmuTrace {
   readonly #ring: Float64Array;
   readonly #capacity: number;
+  readonly #clockNs: () => number;
   #written = 0;
   #read = 0;
+  /** Called before unread events would be overwritten: who reads them then loses none. */
+  onFull: (() => void) | undefined = undefined;
 
-  /** @param capacity Events kept until they are read; older ones are overwritten. */
-  constructor(capacity = 4096) {
+  /**
+   * @param capacity Events kept until they are read; older ones are overwritten.
+   * @param clockNs Nanoseconds since any fixed time.
+   */
+  constructor(capacity = 4096, clockNs: () => number = () => performance.now() * 1e6) {
     this.#capacity = capacity;
+    this.#clockNs = clockNs;
     this.#ring = new Float64Array(capacity * RECORD_NUMBERS);
   }
 
   /** Records an event. 64-bit fields take two operands: low half, high half. */
   emit(point: number, a = 0, b = 0, c = 0, d = 0, e = 0, f = 0, g = 0, h = 0, i = 0, j = 0): void {
+    if (this.#written - this.#read >= this.#capacity) this.onFull?.();
     const ring = this.#ring;
     const at = (this.#written++ % this.#capacity) * RECORD_NUMBERS;
     ring[at] = point;
@@ -143,6 +165,7 @@ export class MmuTrace {
     ring[at + 8] = h;
     ring[at + 9] = i;
     ring[at + 10] = j;
+    ring[at + TIME] = this.#clockNs();
   }
 
   /** Events that were overwritten before anyone read them. */
@@ -159,20 +182,48 @@ export class MmuTrace {
     return events;
   }
 
+  /** Shows `reader` the events since the last call, oldest first; allocates nothing. */
+  read(reader: TraceReader): void {
+    const ring = this.#ring;
+    const first = Math.max(this.#read, this.#written - this.#capacity);
+    for (let n = first; n < this.#written; n++) {
+      const at = (n % this.#capacity) * RECORD_NUMBERS;
+      reader(ring[at], ring[at + TIME], ring, at + 1);
+    }
+    this.#read = this.#written;
+  }
+
   #decode(sequence: number): TraceEvent {
     const at = (sequence % this.#capacity) * RECORD_NUMBERS;
     const point = TRACEPOINTS[this.#ring[at]];
     const event: Record<string, string | number | boolean> = { event: point.name, sequence };
     let operand = at + 1;
     for (const [name, kind] of point.fields) {
-      const value = this.#ring[operand++];
-      if (kind === "addr" || kind === "spte") {
-        event[name] = hex64(value, this.#ring[operand++]);
-      } else if (kind === "hex") event[name] = "0x" + value.toString(16);
-      else event[name] = kind === "flag" ? value !== 0 : value;
+      event[name] = fieldValue(kind, this.#ring, operand);
+      operand += operandsOf(kind);
     }
     return event as TraceEvent;
   }
+}
+
+/** How many operands a field of `kind` takes. */
+export function operandsOf(kind: FieldKind): 1 | 2 {
+  return kind === "addr" || kind === "spte" ? 2 : 1;
+}
+
+/** KVM_PFN_NOSLOT: KVM's frame number where there is no memory. */
+const NO_SLOT = "0x8000000000000000";
+
+/** A field as readers get it, from its operands at `operands[at]`. */
+export function fieldValue(
+  kind: FieldKind,
+  operands: Float64Array,
+  at: number,
+): string | number | boolean {
+  const value = operands[at];
+  if (kind === "addr" || kind === "spte") return hex64(value, operands[at + 1]);
+  if (kind === "hex") return value < 0 ? NO_SLOT : "0x" + value.toString(16);
+  return kind === "flag" ? value !== 0 : value;
 }
 
 function hex64(lo: number, hi: number): string {
