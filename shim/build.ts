@@ -3,6 +3,8 @@
  * Without a C compiler everything that needs no KVM still works, so that is not a failure.
  */
 
+import { sha256Hex } from "../src/base/sha256.ts";
+
 /** Where the library lies; `src/engine/kvm/shim.ts` loads it from there. */
 export const SHIM_LIBRARY = new URL("build/libkvm_shim.so", import.meta.url);
 
@@ -44,7 +46,7 @@ export async function buildShim(): Promise<ShimBuild> {
 async function fingerprint(): Promise<string> {
   const texts = await Promise.all(SOURCES.map((source) => Deno.readTextFile(source)));
   const input = new TextEncoder().encode([Deno.build.target, ...FLAGS, ...texts].join("\0"));
-  return new Uint8Array(await crypto.subtle.digest("SHA-256", input)).toHex();
+  return await sha256Hex(input);
 }
 
 /** The compiler's complaints ("" when it succeeded); undefined when there is no such compiler. */

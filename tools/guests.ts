@@ -7,6 +7,8 @@
  * src/, as base64.
  */
 
+import { sha256Hex } from "../src/base/sha256.ts";
+
 const ROOT = new URL("../", import.meta.url);
 const GUESTS = new URL("tests/guests/", ROOT);
 const INCLUDE = new URL("include/", GUESTS);
@@ -183,8 +185,7 @@ async function stampOf(name: GuestName, recipe: Recipe): Promise<string> {
   for (const entry of Deno.readDirSync(INCLUDE)) files.push(new URL(entry.name, INCLUDE));
   files.sort((a, b) => a.href < b.href ? -1 : 1);
   const parts = await Promise.all(files.map((file) => Deno.readTextFile(file)));
-  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(parts.join("\0")));
-  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return await sha256Hex(new TextEncoder().encode(parts.join("\0")));
 }
 
 async function textOf(file: URL): Promise<string | undefined> {

@@ -1,6 +1,6 @@
 /** A Debian mirror on this machine with a kernel and a busybox of a few bytes. */
 
-import { sha256Hex } from "../../src/cli/debian/download.ts";
+import { sha256Hex } from "../../src/base/sha256.ts";
 import { deb, encode, gzip } from "./debian_package.ts";
 
 /** What a test may spoil. */

@@ -1,6 +1,7 @@
 /** Files from a mirror: bounded in size and time, checked against their hash. */
 
 import { DenovisorError } from "../../base/errors.ts";
+import { sha256Hex } from "../../base/sha256.ts";
 import type { FileHash } from "./release.ts";
 
 /** A mirror that sends nothing for so long has failed. */
@@ -75,11 +76,6 @@ export async function downloadVerified(
     throw mismatch(url, `SHA-256 ${sha256}`, expected.sha256);
   }
   return bytes;
-}
-
-/** The SHA-256 of `bytes` in lower-case hexadecimal. */
-export async function sha256Hex(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
-  return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
 }
 
 function mismatch(url: URL, found: string, expected: string): DenovisorError {

@@ -1,7 +1,7 @@
 /** The initramfs of the Debian guest: busybox and an /init. */
 
+import { sha256Hex } from "../../base/sha256.ts";
 import { cpio, type CpioEntry } from "../../boot/cpio.ts";
-import { sha256Hex } from "./download.ts";
 import { INIT_SCRIPT } from "./init.ts";
 
 /** Where /init mounts and installs things. */
