@@ -12,5 +12,5 @@ export { cpio, type CpioEntry } from "./cpio.ts";
 export { firmwareBytes, loadFirmware } from "./firmware.ts";
 export { firmwareKernel } from "./linux/firmware_kernel.ts";
 export { loadGuest } from "./load_guest.ts";
-export { encodeMap, type MapEntry, MapType, memoryMap, ramMap } from "./memory_map.ts";
+export { type MapEntry, MapType, memoryMap, ramMap } from "./memory_map.ts";
 export { unpackKernel } from "./unpack/unpack.ts";

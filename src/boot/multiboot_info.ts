@@ -6,7 +6,7 @@ import { Address } from "../platform/layout.ts";
 import { type Image, zeroTerminated } from "./image.ts";
 import { commandLineBytes } from "./command_line.ts";
 import type { LoadPlan } from "./load_plan.ts";
-import { encodeMapEntry, MAP_ENTRY_BYTES, type MapEntry, MapType } from "./memory_map.ts";
+import { encodeMapEntry, MAP_ENTRY_BYTES, type MapEntry, MapType } from "../platform/e820.ts";
 import type { Module } from "./modules.ts";
 
 /** Bits of the `flags` field: which of the others are valid. */

@@ -1,19 +1,11 @@
 /** What fw_cfg tells about this machine: the items that SeaBIOS, iPXE and test kernels look for. */
 
-import { hi32, lo32 } from "../base/u64.ts";
 import type { AcpiBlob } from "./acpi/blob.ts";
 import { addAcpiFiles } from "./acpi/loader.ts";
+import { encodeMap, type MapEntry, MapType } from "./e820.ts";
 import { FwCfgItems, FwCfgKey } from "./fw_cfg_items.ts";
 import { Port } from "./layout.ts";
 import { SLEEP_TYPE_S5 } from "./pm.ts";
-
-/** One line of the guest's memory map: `sizeBytes` bytes from gpa `start` on. */
-export interface MemoryRange {
-  readonly start: number;
-  readonly sizeBytes: number;
-  /** E820 type: 1 RAM, 2 reserved (ACPI 6.4 §15, table 15-374). */
-  readonly type: number;
-}
 
 /** Bytes and the guest physical address, below 4 GiB, at which they are wanted. */
 export interface PlacedBytes {
@@ -43,7 +35,7 @@ export interface FirmwareItems {
 export interface PlatformItemsOptions {
   readonly cpus: number;
   readonly ramBytes: number;
-  readonly memoryMap: readonly MemoryRange[];
+  readonly memoryMap: readonly MapEntry[];
   readonly acpi: AcpiBlob;
   readonly firmware: FirmwareItems | undefined;
 }
@@ -53,8 +45,6 @@ const FEATURES = 1 << 0 | 1 << 1;
 const UUID_BYTES = 16;
 /** A sleep state that exists, in etc/system-states. */
 const STATE_EXISTS = 0x80;
-const E820_RESERVED = 2;
-const E820_ENTRY_BYTES = 20;
 
 /** All items of a machine. */
 export function platformItems(options: PlatformItemsOptions): FwCfgItems {
@@ -73,7 +63,7 @@ export function platformItems(options: PlatformItemsOptions): FwCfgItems {
   items.setNumber(FwCfgKey.IRQ0_OVERRIDE, 4, 1);
   items.setBytes(FwCfgKey.E820, reservations(memoryMap));
 
-  items.addFile("etc/e820", encodeE820(memoryMap));
+  items.addFile("etc/e820", encodeMap(memoryMap));
   items.addFile(
     "etc/system-states",
     new Uint8Array([STATE_EXISTS, 0, 0, 0, 0, STATE_EXISTS | SLEEP_TYPE_S5]),
@@ -128,25 +118,11 @@ function addPlaced(
 }
 
 /** The older table: a 32-bit count, and only what is reserved. */
-function reservations(memoryMap: readonly MemoryRange[]): Uint8Array {
-  const reserved = memoryMap.filter((range) => range.type === E820_RESERVED);
-  const table = new Uint8Array(4 + reserved.length * E820_ENTRY_BYTES);
+function reservations(memoryMap: readonly MapEntry[]): Uint8Array {
+  const reserved = memoryMap.filter((range) => range.type === MapType.RESERVED);
+  const entries = encodeMap(reserved);
+  const table = new Uint8Array(4 + entries.length);
   new DataView(table.buffer).setUint32(0, reserved.length, true);
-  table.set(encodeE820(reserved), 4);
+  table.set(entries, 4);
   return table;
-}
-
-/** Entries of 20 bytes: base and length (64 bits each), type (32 bits). */
-function encodeE820(ranges: readonly MemoryRange[]): Uint8Array {
-  const bytes = new Uint8Array(ranges.length * E820_ENTRY_BYTES);
-  const view = new DataView(bytes.buffer);
-  ranges.forEach((range, i) => {
-    const at = i * E820_ENTRY_BYTES;
-    view.setUint32(at, lo32(range.start), true);
-    view.setUint32(at + 4, hi32(range.start), true);
-    view.setUint32(at + 8, lo32(range.sizeBytes), true);
-    view.setUint32(at + 12, hi32(range.sizeBytes), true);
-    view.setUint32(at + 16, range.type, true);
-  });
-  return bytes;
 }

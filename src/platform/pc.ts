@@ -13,8 +13,9 @@ import type { GuestMemory } from "../memory/guest_memory.ts";
 import { placeAcpi } from "./acpi/place.ts";
 import { buildAcpi } from "./acpi/tables.ts";
 import { Cmos } from "./cmos.ts";
+import type { MapEntry } from "./e820.ts";
 import { FW_CFG_DMA_PORTS, FW_CFG_PORTS, FwCfg } from "./fw_cfg.ts";
-import { type FirmwareItems, type MemoryRange, platformItems } from "./fw_cfg_platform.ts";
+import { type FirmwareItems, platformItems } from "./fw_cfg_platform.ts";
 import { I8042 } from "./i8042.ts";
 import { Address, Gsi, Port } from "./layout.ts";
 import { createHostBridge } from "./pci/host_bridge.ts";
@@ -32,7 +33,7 @@ export interface PcOptions {
    * RAM and reserved ranges for firmware, which carves its own out of them (fw_cfg's etc/e820):
    * KVM's own pages are among the reserved ones, the BIOS area is not.
    */
-  readonly memoryMap: readonly MemoryRange[];
+  readonly memoryMap: readonly MapEntry[];
   readonly clock: Clock;
   /** Both ends of COM1. */
   readonly console: { readonly input: ByteSource; readonly output: ByteSink };

@@ -6,7 +6,7 @@
 import { hi32, lo32, PAGE_SIZE } from "../../base/u64.ts";
 import { imageError } from "../image.ts";
 import type { NamedBytes } from "../boot.ts";
-import { encodeMap, type MapEntry, MapType } from "../memory_map.ts";
+import { encodeMap, type MapEntry, MapType } from "../../platform/e820.ts";
 import { Address } from "../../platform/layout.ts";
 import { Field, HEADER_START } from "./setup_header.ts";
 
