@@ -32,8 +32,8 @@ export class MmuCore {
   readonly tdp: boolean;
   readonly rootLevel: number;
   readonly maxPhyAddrBits: number;
-  /** Shift that leaves the illegal bits of an address's high half. */
-  readonly #legalShift: number;
+  /** Bits of an address's high half that are at or above MAXPHYADDR. */
+  readonly illegalHi: number;
   readonly maxPageLevel: number;
   readonly prefetch: boolean;
   /** Writes are logged by dirty flags. */
@@ -71,7 +71,7 @@ export class MmuCore {
     this.tdp = options.tables !== "shadow";
     this.rootLevel = options.rootLevel;
     this.maxPhyAddrBits = options.maxPhyAddrBits;
-    this.#legalShift = options.maxPhyAddrBits - 32;
+    this.illegalHi = ~0 << options.maxPhyAddrBits - 32;
     this.maxPageLevel = options.maxPageLevel;
     this.prefetch = options.prefetch;
     this.linearBits = options.linearBits;
@@ -97,11 +97,6 @@ export class MmuCore {
     let frames = 0;
     for (const space of this.spaces) for (const slot of space.all) frames += slot.frames;
     this.#quota = this.#fixedQuota ?? Math.max(MIN_TABLES, Math.floor(frames * TABLES_PER_FRAME));
-  }
-
-  /** True when an address with this high half is below 2^MAXPHYADDR. */
-  isLegal(gpaHigh: number): boolean {
-    return gpaHigh >>> this.#legalShift === 0;
   }
 
   /** Something should not have happened. */

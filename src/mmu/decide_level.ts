@@ -5,19 +5,23 @@ import type { Fault } from "./fault.ts";
 import { FRAMES_AT, Level, offsetInBlock } from "./level.ts";
 import { maxLevel } from "./max_level.ts";
 
+// V8 folds a module's own constants, not those of an imported object: this is a hot path.
+const { SIZE_4K } = Level;
+
 /**
  * Fills `requestedLevel` and `goalLevel` in. Under the lock, so that the limits of the slot still hold
  * when the leaf is set: KVM of 2019 chose earlier, and had to look again at each of them.
  */
 export function decideLevel(core: MmuCore, fault: Fault): void {
-  let level: number = Level.SIZE_4K;
-  if (fault.hasPage && !fault.page.reserved) {
-    level = maxLevel(fault.gfn, fault.maxLevel, fault.slot, fault.page.level);
+  const { page } = fault;
+  let level: number = SIZE_4K;
+  if (fault.hasPage && page.level > SIZE_4K && !page.reserved) {
+    level = maxLevel(fault.gfn, fault.maxLevel, fault.slot, page.level);
     while (level > 1 && !isWhole(core, fault, level)) level--;
   }
   fault.requestedLevel = level;
   fault.hugeDisallowed = fault.fetch && core.nxHugePages;
-  fault.goalLevel = fault.hugeDisallowed ? Level.SIZE_4K : level;
+  fault.goalLevel = fault.hugeDisallowed ? SIZE_4K : level;
 }
 
 /** True when the host has the whole block, where it belongs, and is not taking any of it away. */

@@ -8,6 +8,9 @@ import { HostPage } from "./host.ts";
 import type { Memslot } from "./memslot.ts";
 import { Pferr } from "./pferr.ts";
 
+// V8 folds a module's own constants, not those of an imported object: this is a hot path.
+const { FETCH, PRESENT, RSVD, WRITE } = Pferr;
+
 /** How a step of the fault path ended. Never given to whoever runs the vCPU: `VcpuExit` is. */
 export const FaultResult = {
   /** Nothing decided yet: go on with the next step. */
@@ -97,6 +100,10 @@ export const CAUSE_NAMES = [
   "memslot update",
 ] as const;
 
+const { NONE } = Cause;
+/** `Fault.pfn` where there is no frame: MMIO. */
+const NO_PFN = -1 as Pfn;
+
 /** One fault on its way. Each vCPU has one record and uses it for every fault. */
 export class Fault {
   /** The address by halves: guest physical in the direct engine, linear in the shadow engine. */
@@ -105,16 +112,21 @@ export class Fault {
   /** `Pferr` bits; those above bit 31 stand in `codeHi` (`PferrHigh`). */
   code = 0;
   codeHi = 0;
-  /** Bits of the code, taken apart once. */
-  present = false;
-  write = false;
-  fetch = false;
-  reserved = false;
   /** Not the guest's own access: nobody waits for it and no exception comes of it. */
   prefault = false;
-  /** The direct engine serves TDP, not a guest with paging off. */
-  tdp = false;
+  cause: Cause = NONE;
+  /** Undefined where the guest has no memory. */
+  slot: Memslot | undefined = undefined;
+  pfn: Pfn = NO_PFN;
 
+  // What follows is filled in as the path goes on, and stale before.
+  gfn: Gfn = 0 as Gfn;
+  /** Generation of the memslots when `slot` was looked up. */
+  generation = 0;
+  /** The notifier's sequence number when the frame was looked up. */
+  sequence = 0;
+  /** The host lets us map the frame writable. */
+  mapWritable = false;
   /** NX huge pages forbid a large page for this access. */
   hugeDisallowed = false;
   /** Largest level that the caller allows: memory types, guest page, engine. */
@@ -123,20 +135,6 @@ export class Fault {
   requestedLevel = 1;
   /** Level that will be mapped. */
   goalLevel = 1;
-
-  gfn: Gfn = 0 as Gfn;
-  /** Undefined where the guest has no memory. */
-  slot: Memslot | undefined = undefined;
-  /** Generation of the memslots when `slot` was looked up. */
-  generation = 0;
-  /** False when there is no frame: MMIO. */
-  hasPage = false;
-  pfn: Pfn = 0 as Pfn;
-  /** The host lets us map the frame writable. */
-  mapWritable = false;
-  /** The notifier's sequence number when the frame was looked up. */
-  sequence = 0;
-  cause: Cause = Cause.NONE;
   readonly page: HostPage = new HostPage();
 
   /** Starts a new fault. */
@@ -145,19 +143,31 @@ export class Fault {
     this.addressHi = addressHi | 0;
     this.code = code | 0;
     this.codeHi = codeHi | 0;
-    this.present = (code & Pferr.PRESENT) !== 0;
-    this.write = (code & Pferr.WRITE) !== 0;
-    this.fetch = (code & Pferr.FETCH) !== 0;
-    this.reserved = (code & Pferr.RSVD) !== 0;
     this.prefault = false;
-    this.hugeDisallowed = false;
-    this.maxLevel = 1;
-    this.requestedLevel = 1;
-    this.goalLevel = 1;
+    this.cause = NONE;
     this.slot = undefined;
-    this.hasPage = false;
-    this.mapWritable = false;
-    this.cause = Cause.NONE;
+    this.pfn = NO_PFN;
+  }
+
+  get present(): boolean {
+    return (this.code & PRESENT) !== 0;
+  }
+
+  get write(): boolean {
+    return (this.code & WRITE) !== 0;
+  }
+
+  get fetch(): boolean {
+    return (this.code & FETCH) !== 0;
+  }
+
+  get reserved(): boolean {
+    return (this.code & RSVD) !== 0;
+  }
+
+  /** False when there is no frame: MMIO. */
+  get hasPage(): boolean {
+    return this.pfn >= 0;
   }
 
   /** Ends the path: `result`, explained by `cause`. */

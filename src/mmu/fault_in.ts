@@ -6,6 +6,10 @@ import type { Memslot } from "./memslot.ts";
 import { Tp } from "./trace.ts";
 import type { VcpuState } from "./vcpu_state.ts";
 
+// V8 folds a module's own constants, not those of an imported object: this is a hot path.
+const { BAD_ADDRESS, CONTINUE, EMULATE, RETRY } = FaultResult;
+const { FRAME, MUST_WAIT, POISONED } = PageKind;
+
 /**
  * Looks up the frame behind `fault.gfn`. On CONTINUE either `fault.hasPage` is true, and the caller
  * gives the reference to the frame back, or there is no memory and the vCPU's MMIO cache knows it.
@@ -23,34 +27,33 @@ export function faultIn(
   if (slot === undefined) {
     const kept = access & vcpu.core.mmio.accessMask;
     vcpu.mmioCache.fill(vcpu.slots, fault.generation, gvaLo, gvaHi, fault.gfn, kept);
-    return FaultResult.CONTINUE;
+    return CONTINUE;
   }
-  if (slot.invalid) return fault.end(FaultResult.RETRY, Cause.SLOT_UPDATE);
-  if (slot.readOnly && fault.write) return FaultResult.EMULATE;
+  if (slot.invalid) return fault.end(RETRY, Cause.SLOT_UPDATE);
+  if (slot.readOnly && fault.write) return EMULATE;
   const { page } = fault;
   const { host } = vcpu.core;
   const hostPage = slot.hostPageOf(fault.gfn);
   host.getPage(hostPage, fault.write, false, page);
-  if (page.kind === PageKind.MUST_WAIT) {
+  if (page.kind === MUST_WAIT) {
     if (deferred(vcpu, fault, hostPage)) {
-      return fault.end(FaultResult.RETRY, Cause.ASYNC_QUEUED);
+      return fault.end(RETRY, Cause.ASYNC_QUEUED);
     }
     host.getPage(hostPage, fault.write, true, page);
   }
-  return page.kind === PageKind.FRAME ? accept(fault, slot) : refuse(vcpu, fault, hostPage);
+  return page.kind === FRAME ? accept(fault, slot) : refuse(vcpu, fault, hostPage);
 }
 
 function accept(fault: Fault, slot: Memslot): FaultResult {
-  fault.hasPage = true;
   fault.pfn = fault.page.pfn;
   fault.mapWritable = fault.page.writable && !slot.readOnly;
-  return FaultResult.CONTINUE;
+  return CONTINUE;
 }
 
 function refuse(vcpu: VcpuState, fault: Fault, hostPage: number): FaultResult {
-  if (fault.page.kind !== PageKind.POISONED) return FaultResult.BAD_ADDRESS;
+  if (fault.page.kind !== POISONED) return BAD_ADDRESS;
   vcpu.core.host.signalPoison(hostPage);
-  return fault.end(FaultResult.RETRY, Cause.POISON);
+  return fault.end(RETRY, Cause.POISON);
 }
 
 /** Lets the guest run something else while the host brings the page in, if that may be. */

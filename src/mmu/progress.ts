@@ -7,6 +7,9 @@
 import { bigFrom32, hex } from "../base/u64.ts";
 import { Cause, CAUSE_NAMES, type Fault } from "./fault.ts";
 
+// V8 folds a module's own constants, not those of an imported object: this is a hot path.
+const { GUEST_EXCEPTION, NONE, POISON } = Cause;
+
 /** Identical faults in a row after which a vCPU is stuck, unless the options say otherwise. */
 export const PROGRESS_LIMIT = 100;
 
@@ -36,13 +39,17 @@ export class ProgressGuard {
    * @param ripLo Halves of the faulting instruction's address.
    */
   allows(fault: Fault, changes: number, ripLo: number, ripHi: number): boolean {
-    if (fault.cause === Cause.NONE) return false;
-    if (
-      changes !== this.#changes || fault.addressLo !== this.#addressLo ||
-      fault.addressHi !== this.#addressHi || fault.code !== this.#code ||
-      ripLo !== this.#ripLo || ripHi !== this.#ripHi
-    ) {
+    if (fault.cause === NONE) return false;
+    if (changes !== this.#changes) {
+      // Most faults change something; which fault it was matters only once nothing changes.
       this.#changes = changes;
+      this.#repeats = 0;
+      return true;
+    }
+    if (
+      fault.addressLo !== this.#addressLo || fault.addressHi !== this.#addressHi ||
+      fault.code !== this.#code || ripLo !== this.#ripLo || ripHi !== this.#ripHi
+    ) {
       this.#addressLo = fault.addressLo;
       this.#addressHi = fault.addressHi;
       this.#code = fault.code;
@@ -52,7 +59,7 @@ export class ProgressGuard {
       return true;
     }
     // The guest that faults on its own tables for ever, or on poison, does what it was made to do.
-    if (fault.cause === Cause.GUEST_EXCEPTION || fault.cause === Cause.POISON) return true;
+    if (fault.cause === GUEST_EXCEPTION || fault.cause === POISON) return true;
     this.#repeats++;
     return this.#repeats < this.#limit;
   }

@@ -1,8 +1,8 @@
 /** Looks at our own tables without changing them: what the fast and the MMIO path do without a lock. */
 
 import type { MmuCore } from "./core.ts";
-import { tableIndex } from "./level.ts";
-import { isLeaf, isPresent, pfnOf } from "./spte.ts";
+import { entryOffset, tableIndex } from "./level.ts";
+import { isLeaf, isPresent, pfnOf, SpteLo } from "./spte.ts";
 import { TABLE_WORDS } from "./table_pool.ts";
 
 /** Where a walk of our own tables ended. One object serves one MMU. */
@@ -24,15 +24,18 @@ export class TableWalk {
   to(table: number, level: number, lo: number, hi: number): void {
     const { words } = this.#core.pool;
     let at = level;
-    let sptep = table * TABLE_WORDS + tableIndex(lo, hi, at) * 2;
-    let slo = words[sptep];
-    let shi = words[sptep + 1];
-    while (isPresent(slo, shi) && !isLeaf(slo, at)) {
-      at--;
-      sptep = pfnOf(slo, shi) * TABLE_WORDS + tableIndex(lo, hi, at) * 2;
-      slo = words[sptep];
-      shi = words[sptep + 1];
+    let from = table;
+    let sptep = (from << 10) + entryOffset(lo, hi, at);
+    // Above level 1 there are only tables and large leaves, which are never zero; a table's number
+    // fits in bits 31:12.
+    for (; at > 1; at--) {
+      const entry = words[sptep];
+      if (entry === 0 || (entry & SpteLo.LARGE) !== 0) break;
+      from = entry >>> 12;
+      sptep = (from << 10) + entryOffset(lo, hi, at - 1);
     }
+    const slo = words[sptep];
+    const shi = words[sptep + 1];
     this.sptep = sptep;
     this.level = at;
     this.lo = slo;

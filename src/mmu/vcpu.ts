@@ -10,7 +10,8 @@ import type { Tlb } from "./host.ts";
 import { LoadResult } from "./load_result.ts";
 import type { SpteMaker } from "./make_spte.ts";
 import { isRefused, mmioFault } from "./mmio_fault.ts";
-import { Access, PferrHigh } from "./pferr.ts";
+import { Access, Pferr, PferrHigh } from "./pferr.ts";
+import { isObsolete } from "./reclaim.ts";
 import { RetryGuard } from "./retry_guard.ts";
 import { type CpuRole, PagingMode } from "./role.ts";
 import { directRootRole, shadowRootRole } from "./root_role.ts";
@@ -26,6 +27,14 @@ import { Tp } from "./trace.ts";
 import { VcpuState } from "./vcpu_state.ts";
 import { type GuestTables, isCanonical, linearAddressBits, Walker } from "./walk/mod.ts";
 import type { WriteTracking } from "./write_track.ts";
+
+// V8 folds a module's own constants, not those of an imported object: this is a hot path.
+const { CONTINUE, EMULATE, FIXED, INVALID, RETRY, SPURIOUS } = FaultResult;
+const { RESUME, USERSPACE } = VcpuExit;
+const { INSN_EMULATION, INSN_EMULATION_FAIL, MMIO_EXITS } = Stat;
+const { GUEST_TABLE } = PferrHigh;
+const { RSVD } = Pferr;
+const { OK } = LoadResult;
 
 /** Who carries out the accesses that the tables cannot: MMIO, read-only slots, tracked pages. */
 export interface MmuEmulator {
@@ -56,10 +65,14 @@ export class MmuVcpu {
   /** The shadow engine's part; undefined when stage 2 does the guest's paging. */
   readonly shadow: ShadowContext | undefined;
   readonly roots: ShadowRoots | undefined;
-  readonly #parts: VcpuParts;
+  readonly #core: MmuCore;
+  readonly #direct: DirectEngine;
+  readonly #tracking: WriteTracking;
+  readonly #walk: TableWalk;
   readonly #retryGuard = new RetryGuard();
   #role: CpuRole;
-  #result: FaultResult = FaultResult.CONTINUE;
+  #isDirect = true;
+  #result: FaultResult = CONTINUE;
 
   /** @param tables The guest's page tables, which the shadow engine reads. */
   constructor(
@@ -69,7 +82,10 @@ export class MmuVcpu {
     role: CpuRole,
     tables: GuestTables | undefined,
   ) {
-    this.#parts = parts;
+    this.#core = parts.core;
+    this.#direct = parts.direct;
+    this.#tracking = parts.tracking;
+    this.#walk = parts.walk;
     this.state = new VcpuState(index, parts.core, parts.maker, tlb);
     this.fault = this.state.fault;
     this.#role = role;
@@ -86,7 +102,7 @@ export class MmuVcpu {
 
   /** True when faults carry guest physical addresses: stage 2, or paging off. */
   get isDirect(): boolean {
-    return this.#parts.core.tdp || this.#role.mode === PagingMode.NONE;
+    return this.#isDirect;
   }
 
   /** Takes on the role that the control registers ask for. The same role changes nothing. */
@@ -94,8 +110,9 @@ export class MmuVcpu {
     if (role === this.#role) return;
     this.unload();
     this.#role = role;
+    this.#isDirect = this.#core.tdp || role.mode === PagingMode.NONE;
     const { state, shadow } = this;
-    state.slots = this.#parts.core.spaces[role.smm ? 1 : 0];
+    state.slots = this.#core.spaces[role.smm ? 1 : 0];
     state.context++;
     state.mmioCache.clear();
     if (shadow !== undefined) shadow.setRole(role);
@@ -125,7 +142,7 @@ export class MmuVcpu {
       state.tlb.flush();
     }
     if (!this.isDirect) return this.roots!.load();
-    return state.root !== 0 || this.#loadDirectRoot() ? LoadResult.OK : LoadResult.NO_MEMORY;
+    return state.root !== 0 || this.#loadDirectRoot() ? OK : LoadResult.NO_MEMORY;
   }
 
   /** Gives all roots up; a fault before the next `prepare` finds none. */
@@ -152,18 +169,18 @@ export class MmuVcpu {
     codeHigh: number,
     emulator: MmuEmulator,
   ): VcpuExit {
-    const { core } = this.#parts;
+    const core = this.#core;
     if (!this.hasRoot) {
       core.warn("Cannot handle a fault: the vCPU has no root");
-      return VcpuExit.USERSPACE;
+      return USERSPACE;
     }
     const result = this.handleFault(lo, hi, code, codeHigh);
     switch (result) {
-      case FaultResult.FIXED:
-      case FaultResult.SPURIOUS:
-      case FaultResult.RETRY:
-        return this.mayResume() ? VcpuExit.RESUME : VcpuExit.NO_PROGRESS;
-      case FaultResult.EMULATE:
+      case FIXED:
+      case SPURIOUS:
+      case RETRY:
+        return this.mayResume() ? RESUME : VcpuExit.NO_PROGRESS;
+      case EMULATE:
         return this.#emulate(emulator);
       case FaultResult.NO_MEMORY:
         return VcpuExit.NO_MEMORY;
@@ -181,18 +198,18 @@ export class MmuVcpu {
    * `Cause.GUEST_EXCEPTION`, `shadow.guestFault` is what the guest gets.
    */
   handleFault(lo: number, hi: number, code: number, codeHigh: number): FaultResult {
-    const { fault } = this;
-    const { core } = this.#parts;
-    fault.begin(lo, hi, code, codeHigh);
+    const core = this.#core;
+    this.fault.begin(lo, hi, code, codeHigh);
     if (core.trace !== undefined) core.trace.emit(Tp.PAGE_FAULT, lo, hi, code >>> 0);
-    this.#result = this.isDirect ? this.#directFault(lo, hi) : this.#shadowFault(lo, hi);
-    return this.#result;
+    const result = this.#isDirect ? this.#directFault(lo, hi, code) : this.#shadowFault(lo, hi);
+    this.#result = result;
+    return result;
   }
 
   /** Asks the progress guard after a fault that lets the guest try again. */
   mayResume(): boolean {
     const { state, fault } = this;
-    return state.guard.allows(fault, this.#parts.core.changes, state.ripLo, state.ripHi);
+    return state.guard.allows(fault, this.#core.changes, state.ripLo, state.ripHi);
   }
 
   /**
@@ -206,17 +223,21 @@ export class MmuVcpu {
       const ready = state.asyncFaults.takeReady();
       if (ready === undefined) return any;
       any = true;
-      if (ready.context !== state.context || this.prepare() !== LoadResult.OK) continue;
+      if (ready.context !== state.context || this.prepare() !== OK) continue;
       fault.begin(ready.addressLo, ready.addressHi, 0, 0);
       fault.prefault = true;
-      this.#runHandler();
+      if (this.#isDirect) {
+        fault.gfn = frameFrom(ready.addressLo, ready.addressHi) as Gfn;
+        if (this.#core.tdp) tdpPageFault(state, fault);
+        else nonpagingPageFault(state, fault);
+      } else shadowPageFault(this.shadow!, fault);
     }
   }
 
   /** The guest executes INVLPG, or the machine flushes one linear address for it. */
   invlpg(lo: number, hi: number): void {
     const { state, shadow, roots } = this;
-    this.#parts.core.counters[Stat.INVLPG]++;
+    this.#core.counters[Stat.INVLPG]++;
     if (!isCanonical(hi, linearAddressBits(this.#role))) return;
     state.mmioCache.clearGva(lo, hi);
     if (shadow !== undefined && roots !== undefined && !this.isDirect && shadow.hasRoots) {
@@ -229,7 +250,7 @@ export class MmuVcpu {
   /** The machine has carried out a guest's write of `sizeBytes` bytes, all in one page. */
   wrote(gpaLo: number, gpaHi: number, sizeBytes: number): void {
     if (this.shadow !== undefined) pteWrite(this.shadow, gpaLo, gpaHi, sizeBytes);
-    this.#parts.tracking.notify(gpaLo, gpaHi, sizeBytes);
+    this.#tracking.notify(gpaLo, gpaHi, sizeBytes);
   }
 
   /** True when the emulator should let the guest try again; see `RetryGuard`. */
@@ -237,7 +258,7 @@ export class MmuVcpu {
     const { fault } = this;
     if (this.shadow?.writesOwnTable === true) return false;
     if (!this.#retryGuard.allows(ripLo, ripHi, fault.addressLo, fault.addressHi)) return false;
-    return this.#parts.tracking.unprotect(fault.gfn);
+    return this.#tracking.unprotect(fault.gfn);
   }
 
   /**
@@ -248,31 +269,34 @@ export class MmuVcpu {
     const { shadow } = this;
     if (shadow === undefined || this.isDirect) return false;
     return shadow.walker.walk(lo, hi, Access.READ) &&
-      this.#parts.tracking.unprotect(shadow.walker.result.gfn);
+      this.#tracking.unprotect(shadow.walker.result.gfn);
   }
 
   /** After a negative `VcpuExit`: one line that names the fault. */
   describeFailure(): string {
-    return describeFailure(this.#parts.core, this.state, this.#result, this.isDirect);
+    return describeFailure(this.#core, this.state, this.#result, this.isDirect);
   }
 
-  #directFault(lo: number, hi: number): FaultResult {
+  #directFault(lo: number, hi: number, code: number): FaultResult {
     const { state, fault } = this;
-    const { core, walk } = this.#parts;
-    if (!core.isLegal(hi) || !this.#rootReaches(hi)) return FaultResult.BAD_ADDRESS;
+    const core = this.#core;
+    if ((hi & state.illegalHi) !== 0) return FaultResult.BAD_ADDRESS;
     if (core.hooks !== undefined) core.hooks.afterEntry?.();
-    if (fault.reserved) {
-      fault.gfn = frameFrom(lo, hi) as Gfn;
-      if (state.mmioCache.matchesGfn(state.slots, fault.gfn)) return FaultResult.EMULATE;
-      const known = mmioFault(state, fault, walk, true, state.root, state.rootLevel, undefined);
-      if (known !== FaultResult.INVALID) return known;
+    const gfn = frameFrom(lo, hi) as Gfn;
+    fault.gfn = gfn;
+    if ((code & RSVD) !== 0) {
+      if (state.mmioCache.matchesGfn(state.slots, gfn)) return EMULATE;
+      const { root, rootLevel } = state;
+      const known = mmioFault(state, fault, this.#walk, true, root, rootLevel, undefined);
+      if (known !== INVALID) return known;
     }
-    return this.#runHandler();
+    return core.tdp ? tdpPageFault(state, fault) : nonpagingPageFault(state, fault);
   }
 
   #shadowFault(lo: number, hi: number): FaultResult {
     const { state, fault } = this;
-    const { core, walk } = this.#parts;
+    const core = this.#core;
+    const walk = this.#walk;
     const shadow = this.shadow!;
     if (core.linearBits === 32 && hi !== 0) {
       core.warn("Got a linear address above 2^32 on a host of 32 bits");
@@ -286,67 +310,68 @@ export class MmuVcpu {
         !isRefused(state, fault, permissions, state.mmioCache.access)
       ) {
         fault.gfn = state.mmioCache.gfn;
-        return FaultResult.EMULATE;
+        return EMULATE;
       }
       const top = shadow.topTable(lo);
       const known = mmioFault(state, fault, walk, false, top, shadow.topLevel, permissions);
-      if (known !== FaultResult.INVALID) return known;
+      if (known !== INVALID) return known;
     }
-    return this.#runHandler();
-  }
-
-  #runHandler(): FaultResult {
-    const { core, walk } = this.#parts;
-    const { state, fault } = this;
-    if (!this.isDirect) return shadowPageFault(this.shadow!, fault);
-    return core.tdp ? tdpPageFault(state, fault, walk) : nonpagingPageFault(state, fault, walk);
+    return shadowPageFault(shadow, fault);
   }
 
   #emulate(emulator: MmuEmulator): VcpuExit {
-    const { state, fault, isDirect } = this;
-    const { core, tracking } = this.#parts;
+    const { fault } = this;
+    const { counters } = this.#core;
     const { addressLo, addressHi } = fault;
-    const gfn = isDirect ? frameFrom(addressLo, addressHi) as Gfn : fault.gfn;
-    const tableWrite = (fault.codeHi & PferrHigh.GUEST_TABLE) !== 0 && fault.write && fault.present;
+    const isMmio = fault.slot === undefined;
     // The CPU itself writes a guest table (its flags): that cannot be emulated, only be allowed.
-    if (isDirect && tableWrite && tracking.unprotect(gfn)) return VcpuExit.RESUME;
-    const isMmio = isDirect
-      ? state.mmioCache.matchesGfn(state.slots, gfn)
-      : state.mmioCache.matchesGva(state.slots, addressLo, addressHi);
-    core.counters[Stat.INSN_EMULATION]++;
-    const exit = emulator.emulate(this, addressLo, addressHi, !isMmio && !this.#role.guestMode);
-    if (exit === VcpuExit.USERSPACE) {
-      const failed = fault.slot !== undefined;
-      core.counters[failed ? Stat.INSN_EMULATION_FAIL : Stat.MMIO_EXITS]++;
+    if ((fault.codeHi & GUEST_TABLE) !== 0 && !isMmio && this.#allowTableWrite()) {
+      return RESUME;
+    }
+    counters[INSN_EMULATION]++;
+    const mayRetry = !isMmio && !this.#role.guestMode;
+    const exit = emulator.emulate(this, addressLo, addressHi, mayRetry);
+    if (exit === USERSPACE) {
+      counters[isMmio ? MMIO_EXITS : INSN_EMULATION_FAIL]++;
     }
     return exit;
   }
 
-  /** False for an address that would wrap in the root's tables: PAE takes 32 bits, 4 levels 48. */
-  #rootReaches(hi: number): boolean {
-    const { rootLevel } = this.state;
-    return rootLevel > 4 || (rootLevel === 4 ? hi >>> 16 : hi) === 0;
+  #allowTableWrite(): boolean {
+    const { fault } = this;
+    return this.#isDirect && fault.write && fault.present && this.#tracking.unprotect(fault.gfn);
   }
 
   #loadDirectRoot(): boolean {
     const { state } = this;
-    const { core, direct } = this.#parts;
+    const core = this.#core;
     const role = core.tdp
       ? directRootRole(this.#role, core.rootLevel, core.format.accessed === 0)
       : shadowRootRole(this.#role);
-    state.root = direct.acquireRoot(role);
+    state.root = this.#direct.acquireRoot(role);
     state.rootLevel = core.tdp ? core.rootLevel : 3;
+    state.illegalHi = core.illegalHi | beyondRoot(state.rootLevel);
     return state.root !== 0;
   }
 
   #dropDirectRoot(): void {
     const { state } = this;
-    if (state.root !== 0) this.#parts.direct.releaseRoot(state.root);
+    if (state.root !== 0) this.#direct.releaseRoot(state.root);
     state.root = 0;
   }
 
   #dropObsolete(): void {
-    if (this.state.root !== 0 && this.state.rootIsObsolete) this.#dropDirectRoot();
+    const { root } = this.state;
+    if (root !== 0 && isObsolete(this.#core, root)) this.#dropDirectRoot();
     this.roots?.dropObsolete();
   }
+}
+
+/**
+ * Bits of an address's high half that a root of this level would let wrap: PAE tables take 32 bits,
+ * four levels 48.
+ */
+function beyondRoot(level: number): number {
+  if (level > 4) return 0;
+  return level === 4 ? ~0xffff : ~0;
 }

@@ -7,7 +7,6 @@ import type { Tlb } from "./host.ts";
 import type { Memslots } from "./memslots.ts";
 import { MmioCache } from "./mmio_cache.ts";
 import { ProgressGuard } from "./progress.ts";
-import { TableFlag } from "./table_pool.ts";
 import type { SpteMaker } from "./make_spte.ts";
 
 /** Things a vCPU must do before it runs guest code again; bits of `VcpuState.requests`. */
@@ -32,6 +31,8 @@ export class VcpuState {
   root = 0;
   /** Level of the direct root. */
   rootLevel = 0;
+  /** Bits of an address's high half that the direct root does not take. */
+  illegalHi = 0;
   /** Halves of the address of the instruction that runs, as far as the engine knows it. */
   ripLo = 0;
   ripHi = 0;
@@ -55,10 +56,11 @@ export class VcpuState {
     return this.root !== 0;
   }
 
-  /** True when the root may still be walked but no longer be changed. */
+  /**
+   * True when the roots may still be walked but no longer be changed: whatever makes a root obsolete
+   * asks for its reload first.
+   */
   get rootIsObsolete(): boolean {
-    const { pool, generation } = this.core;
-    return pool.generation[this.root] !== generation ||
-      (pool.flags[this.root] & TableFlag.INVALID) !== 0;
+    return (this.requests & VcpuRequest.RELOAD) !== 0;
   }
 }

@@ -176,7 +176,7 @@ export class Rig implements MmuEmulator {
 
   #hardwareAllows(vcpu: MmuVcpu, address: number, kind: Kind): boolean {
     const core = this.mmu.core;
-    if (!core.isLegal(hi32(address))) return false;
+    if (address >= 2 ** core.maxPhyAddrBits) return false;
     const entry = this.entry(address, vcpu);
     if (!entry.present || (entry.lo & 1) === 0) return false;
     if (kind === "w" && !entry.writable) return false;

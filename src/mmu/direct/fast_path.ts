@@ -6,39 +6,59 @@
 
 import type { Gfn } from "../../base/u64.ts";
 import { Cause, type Fault, FaultResult } from "../fault.ts";
-import { Level } from "../level.ts";
+import { entryOffset } from "../level.ts";
+import { Pferr } from "../pferr.ts";
 import {
   canBecomeWritable,
   isAccessTracked,
   isAllowed,
-  isLeaf,
   isPresent,
   isWritable,
   restoredHi,
   restoredLo,
   SpteLo,
 } from "../spte.ts";
-import type { TableWalk } from "../table_walk.ts";
 import { Tp } from "../trace.ts";
 import type { VcpuState } from "../vcpu_state.ts";
+
+// V8 folds a module's own constants, not those of an imported object: this is a hot path.
+const { FIXED, INVALID, SPURIOUS } = FaultResult;
+const { ALREADY_ALLOWED, GAINED } = Cause;
+const { LARGE, WRITE } = SpteLo;
+const { FETCH, PRESENT, RSVD } = Pferr;
+const WRITE_FAULT = Pferr.WRITE;
 
 /** Exchanges that may fail before the whole path is taken. */
 export const MAX_EXCHANGES = 5;
 
-/** Tries to settle the fault; INVALID when the whole path has to. */
-export function fastPageFault(vcpu: VcpuState, fault: Fault, walk: TableWalk): FaultResult {
-  const { core } = vcpu;
-  const { format } = core;
-  if (fault.reserved || (fault.fetch && fault.present)) return FaultResult.INVALID;
-  if (!format.accessTracking && !(fault.write && fault.present)) return FaultResult.INVALID;
-  if (vcpu.rootIsObsolete) return FaultResult.INVALID;
+/**
+ * Tries to settle the fault; INVALID when the whole path has to. To be asked about writes to present
+ * entries, and about every fault where entries are access-tracked.
+ */
+export function fastPageFault(vcpu: VcpuState, fault: Fault): FaultResult {
+  const { core, root, rootLevel } = vcpu;
+  const { format, pool } = core;
+  const { words } = pool;
+  const { code, addressLo, addressHi } = fault;
+  const isFetch = (code & FETCH) !== 0;
+  const isWrite = (code & WRITE_FAULT) !== 0;
+  if ((code & RSVD) !== 0 || (isFetch && (code & PRESENT) !== 0)) return INVALID;
+  if (vcpu.rootIsObsolete) return INVALID;
   for (let tries = 0; tries < MAX_EXCHANGES; tries++) {
-    walk.to(vcpu.root, vcpu.rootLevel, fault.addressLo, fault.addressHi);
-    const { lo, hi, level } = walk;
-    if (!isPresent(lo, hi) || !isLeaf(lo, level)) return FaultResult.INVALID;
-    if (isAllowed(format, lo, hi, fault.fetch, fault.write)) {
-      trace(vcpu, fault, walk, lo, hi, true);
-      return fault.end(FaultResult.SPURIOUS, Cause.ALREADY_ALLOWED);
+    let level = rootLevel;
+    let sptep = (root << 10) + entryOffset(addressLo, addressHi, level);
+    let lo = words[sptep];
+    // Above level 1 there are only tables and large leaves, which are never zero.
+    while (level > 1 && lo !== 0 && (lo & LARGE) === 0) {
+      level--;
+      sptep = (lo >>> 12 << 10) + entryOffset(addressLo, addressHi, level);
+      lo = words[sptep];
+    }
+    const hi = words[sptep + 1];
+    if (!isPresent(lo, hi)) return INVALID;
+    if (isAllowed(format, lo, hi, isFetch, isWrite)) {
+      if (core.trace !== undefined) trace(vcpu, fault, sptep, lo, hi, lo, hi, true);
+      return fault.end(SPURIOUS, ALREADY_ALLOWED);
     }
     let newLo = lo;
     let newHi = hi;
@@ -46,19 +66,18 @@ export function fastPageFault(vcpu: VcpuState, fault: Fault, walk: TableWalk): F
       newLo = restoredLo(lo, hi);
       newHi = restoredHi(hi);
     }
-    if (fault.write && canBecomeWritable(lo)) {
+    if (isWrite && canBecomeWritable(lo)) {
       // A large page is logged as 4 KiB pages: the whole path splits it.
-      if (level > Level.SIZE_4K) return FaultResult.INVALID;
-      newLo |= SpteLo.WRITE;
+      if (level > 1) return INVALID;
+      newLo |= WRITE;
     }
-    if (
-      (newLo === lo && newHi === hi) || !isAllowed(format, newLo, newHi, fault.fetch, fault.write)
-    ) return FaultResult.INVALID;
-    const done = exchange(vcpu, fault, walk.sptep, lo, hi, newLo, newHi);
-    trace(vcpu, fault, walk, newLo, newHi, done);
-    if (done) return fault.end(FaultResult.FIXED, Cause.GAINED);
+    if (newLo === lo && newHi === hi) return INVALID;
+    if (!isAllowed(format, newLo, newHi, isFetch, isWrite)) return INVALID;
+    const done = exchange(vcpu, fault, sptep, lo, hi, newLo, newHi);
+    if (core.trace !== undefined) trace(vcpu, fault, sptep, lo, hi, newLo, newHi, done);
+    if (done) return fault.end(FIXED, GAINED);
   }
-  return FaultResult.INVALID;
+  return INVALID;
 }
 
 /** Replaces the entry unless someone else has changed it. */
@@ -86,14 +105,15 @@ function exchange(
 function trace(
   vcpu: VcpuState,
   fault: Fault,
-  walk: TableWalk,
+  sptep: number,
+  lo: number,
+  hi: number,
   newLo: number,
   newHi: number,
   done: boolean,
 ): void {
   const { addressLo, addressHi, code } = fault;
-  const { sptep, lo, hi } = walk;
-  vcpu.core.trace?.emit(
+  vcpu.core.trace!.emit(
     Tp.FAST_PAGE_FAULT,
     vcpu.index,
     addressLo,

@@ -3,72 +3,97 @@
 import { frameFrom, type Gfn, type Pfn } from "../../base/u64.ts";
 import { decideLevel } from "../decide_level.ts";
 import { Cause, type Fault, FaultResult } from "../fault.ts";
-import { blockStart, Level, offsetInBlock, tableIndex } from "../level.ts";
+import type { MmuCore } from "../core.ts";
+import { blockStart, entryOffset, Level, offsetInBlock } from "../level.ts";
+import { LeafHow } from "../make_spte.ts";
 import { mmioHi, mmioLo } from "../mmio_spte.ts";
-import { Acc } from "../pferr.ts";
+import { Acc, Pferr } from "../pferr.ts";
 import { isPresent, isWritable, pfnOf, SpteLo } from "../spte.ts";
 import { dropLeaf, updateSpte } from "../spte_ops.ts";
 import { Stat } from "../stats.ts";
-import { TABLE_WORDS, TableFlag } from "../table_pool.ts";
+import { TableFlag } from "../table_pool.ts";
 import { Tp } from "../trace.ts";
 import { traceSetSpte } from "../trace_points.ts";
 import type { VcpuState } from "../vcpu_state.ts";
 import { prefetchNeighbours } from "./prefetch.ts";
 import { linkNewTable, zapSubtree } from "./tables.ts";
 
+// V8 folds a module's own constants, not those of an imported object: this is a hot path.
+const { EMULATE, FIXED, RETRY, SPURIOUS } = FaultResult;
+const { ALREADY_ALLOWED, GAINED, ROOT_INVALID } = Cause;
+const { LPAGES, PF_FIXED, TLB_FLUSH } = Stat;
+const { CAN_UNSYNC, HOST_WRITABLE, SPECULATIVE, WAS_WRITABLE, WRITTEN } = LeafHow;
+const { LARGE } = SpteLo;
+const { SIZE_4K } = Level;
+const ALL_RIGHTS = Acc.ALL;
+const WRITE_FAULT = Pferr.WRITE;
+
 /** Maps `fault.gfn`. Tables have been reserved and all checks have passed. */
 export function mapDirect(vcpu: VcpuState, fault: Fault): FaultResult {
   const { core } = vcpu;
-  const { pool } = core;
-  const { words } = pool;
-  if (!vcpu.hasRoot) {
+  const { words } = core.pool;
+  const { addressLo, addressHi } = fault;
+  let table = vcpu.root;
+  if (table === 0) {
     core.warn("Cannot map a fault: the vCPU's root went away after the entry");
-    return fault.end(FaultResult.RETRY, Cause.ROOT_INVALID);
+    return fault.end(RETRY, ROOT_INVALID);
   }
   decideLevel(core, fault);
   if (core.trace !== undefined) {
     core.trace.emit(Tp.SPTE_REQUESTED, fault.gfn, fault.pfn, fault.requestedLevel);
   }
-  const { addressLo, addressHi, gfn } = fault;
   let goal = fault.goalLevel;
   let level = vcpu.rootLevel;
-  let table = vcpu.root;
   let sptep = 0;
-  for (;;) {
-    sptep = table * TABLE_WORDS + tableIndex(addressLo, addressHi, level) * 2;
-    const lo = words[sptep];
-    const hi = words[sptep + 1];
-    const present = isPresent(lo, hi);
-    const large = level > 1 && (lo & SpteLo.LARGE) !== 0;
+  for (;; level--) {
+    sptep = (table << 10) + entryOffset(addressLo, addressHi, level);
     if (level === goal) {
-      // A table that the NX rule made stays, or reads and fetches would replace each other's pages.
-      const kept = level > 1 && present && !large &&
-        (pool.flags[pfnOf(lo, hi)] & TableFlag.NX_SPLIT) !== 0;
-      if (!kept) break;
+      if (level === SIZE_4K || !isNxSplit(core, sptep)) break;
       goal--;
     }
-    if (present && !large) {
-      table = pfnOf(lo, hi);
-    } else {
-      if (present) {
-        dropLeaf(core, sptep);
-        core.flushAll();
-      }
-      const start = level > 4 ? fiveLevelStart(gfn) : startOfTable(addressLo, addressHi, level);
-      table = linkNewTable(core, table, sptep, start, level - 1);
-      if (fault.hugeDisallowed && fault.requestedLevel >= level) {
-        core.nxSplits.add(table, fault.tdp);
-      }
-    }
-    level--;
+    // Above level 1 there are only tables and large leaves, which are never zero; a table's number
+    // fits in bits 31:12.
+    const lo = words[sptep];
+    if (lo !== 0 && (lo & LARGE) === 0) table = lo >>> 12;
+    else table = putTable(vcpu, fault, table, sptep, level);
   }
   fault.goalLevel = goal;
-  const result = setLeaf(vcpu, fault, sptep, goal);
-  if (result !== FaultResult.SPURIOUS) core.counters[Stat.PF_FIXED]++;
-  if (goal === Level.SIZE_4K && core.prefetch && fault.hasPage) {
+  const result = (words[sptep] | words[sptep + 1]) === 0 && fault.pfn >= 0
+    ? setNewLeaf(vcpu, fault, sptep, goal)
+    : setLeaf(vcpu, fault, sptep, goal);
+  if (result !== SPURIOUS) core.counters[PF_FIXED]++;
+  if (goal === SIZE_4K && core.prefetch && fault.pfn >= 0) {
     prefetchNeighbours(vcpu, fault, table, sptep);
   }
   return result;
+}
+
+/** A table that the NX rule made stays, or reads and fetches would replace each other's pages. */
+function isNxSplit(core: MmuCore, sptep: number): boolean {
+  const { words, flags } = core.pool;
+  const lo = words[sptep];
+  return lo !== 0 && (lo & LARGE) === 0 && (flags[lo >>> 12] & TableFlag.NX_SPLIT) !== 0;
+}
+
+/** Puts a new table in the place of nothing, or of a large leaf. */
+function putTable(
+  vcpu: VcpuState,
+  fault: Fault,
+  parent: number,
+  sptep: number,
+  level: number,
+): number {
+  const { core } = vcpu;
+  if (core.pool.words[sptep] !== 0) {
+    dropLeaf(core, sptep);
+    core.flushAll();
+  }
+  const start = level > 4
+    ? fiveLevelStart(fault.gfn)
+    : startOfTable(fault.addressLo, fault.addressHi, level);
+  const table = linkNewTable(core, parent, sptep, start, level - 1);
+  if (fault.hugeDisallowed && fault.requestedLevel >= level) core.nxSplits.add(table, core.tdp);
+  return table;
 }
 
 /** First frame of the table that an entry of `level` (2 to 4) for `hi:lo` points to. */
@@ -88,12 +113,39 @@ function fiveLevelStart(gfn: Gfn): Gfn {
   return Math.floor(gfn / 2 ** 36) * 2 ** 36 as Gfn;
 }
 
-function setLeaf(
-  vcpu: VcpuState,
-  fault: Fault,
-  sptep: number,
-  level: number,
-): FaultResult {
+/** `LeafHow` bits of a fault's leaf. */
+function howOf(fault: Fault): number {
+  return (fault.prefault ? SPECULATIVE | CAN_UNSYNC : CAN_UNSYNC) |
+    (fault.mapWritable ? HOST_WRITABLE : 0) |
+    ((fault.code & WRITE_FAULT) !== 0 ? WRITTEN : 0);
+}
+
+/** Sets a leaf where nothing is: what nearly every fault comes to. */
+function setNewLeaf(vcpu: VcpuState, fault: Fault, sptep: number, level: number): FaultResult {
+  const { core, maker } = vcpu;
+  const { words } = core.pool;
+  const { gfn, pfn } = fault;
+  const offset = offsetInBlock(pfn, level);
+  const start = gfn - offset as Gfn;
+  maker.leaf(fault.slot!, start, pfn - offset as Pfn, level, ALL_RIGHTS, howOf(fault));
+  words[sptep + 1] = maker.hi;
+  words[sptep] = maker.lo;
+  core.changes++;
+  fault.cause = GAINED;
+  if (level > 1) core.counters[LPAGES]++;
+  if (core.trace !== undefined) traceSetSpte(core, start, sptep, level);
+  return maker.writeProtected ? afterProtection(vcpu, fault) : FIXED;
+}
+
+/** The guest may not write the page: a table or a tracked page. */
+function afterProtection(vcpu: VcpuState, fault: Fault): FaultResult {
+  vcpu.core.counters[TLB_FLUSH]++;
+  vcpu.tlb.flush();
+  return fault.write ? EMULATE : FIXED;
+}
+
+/** Sets the leaf of a fault in the place of whatever is there. */
+function setLeaf(vcpu: VcpuState, fault: Fault, sptep: number, level: number): FaultResult {
   const { core, maker } = vcpu;
   const { pool } = core;
   if (!fault.hasPage) return setMmio(vcpu, fault, sptep);
@@ -101,50 +153,28 @@ function setLeaf(
   const pfn = fault.pfn - offsetInBlock(fault.pfn, level) as Pfn;
   let lo = pool.words[sptep];
   let hi = pool.words[sptep + 1];
-  let flush = false;
-  let mapped = isPresent(lo, hi);
-  if (mapped) {
-    if (level > 1 && (lo & SpteLo.LARGE) === 0) {
-      zapSubtree(core, pfnOf(lo, hi));
-      mapped = false;
-      flush = true;
-    } else if (pfnOf(lo, hi) !== pfn) {
-      dropLeaf(core, sptep);
-      mapped = false;
-      flush = true;
-    }
-    lo = pool.words[sptep];
-    hi = pool.words[sptep + 1];
+  if (isPresent(lo, hi)) {
+    const isTable = level > 1 && (lo & LARGE) === 0;
+    if (isTable) zapSubtree(core, pfnOf(lo, hi));
+    else if (pfnOf(lo, hi) !== pfn) dropLeaf(core, sptep);
+  } else if ((lo | hi) !== 0) pool.clear(sptep); // an MMIO entry that memory has made stale
+  if (pool.words[sptep] === 0 && pool.words[sptep + 1] === 0) {
+    if (isPresent(lo, hi)) core.flushAll();
+    return setNewLeaf(vcpu, fault, sptep, level);
   }
-  const { write, mapWritable } = fault;
-  const wasWritable = mapped && isWritable(lo);
-  maker.leaf(
-    fault.slot!,
-    gfn,
-    pfn,
-    level,
-    Acc.ALL,
-    fault.prefault,
-    mapWritable,
-    write,
-    wasWritable,
-    true,
-  );
-  let result: FaultResult = FaultResult.FIXED;
-  fault.cause = Cause.GAINED;
-  if (mapped && maker.lo === lo && maker.hi === hi) {
-    result = FaultResult.SPURIOUS;
-    fault.cause = Cause.ALREADY_ALLOWED;
-  } else if (updateSpte(core, sptep, maker.lo, maker.hi)) flush = true;
-  if (maker.writeProtected) {
-    if (write) result = FaultResult.EMULATE;
-    core.counters[Stat.TLB_FLUSH]++;
-    vcpu.tlb.flush();
-  }
-  if (flush) core.flushAll();
-  if (!mapped && level > 1) core.counters[Stat.LPAGES]++;
+  lo = pool.words[sptep];
+  hi = pool.words[sptep + 1];
+  const wasWritable = isWritable(lo) ? WAS_WRITABLE : 0;
+  maker.leaf(fault.slot!, gfn, pfn, level, ALL_RIGHTS, howOf(fault) | wasWritable);
+  const isSame = maker.lo === lo && maker.hi === hi;
+  if (updateSpte(core, sptep, maker.lo, maker.hi)) core.flushAll();
   if (core.trace !== undefined) traceSetSpte(core, gfn, sptep, level);
-  return result;
+  fault.cause = isSame ? ALREADY_ALLOWED : GAINED;
+  if (maker.writeProtected) {
+    const result = afterProtection(vcpu, fault);
+    if (result === EMULATE) return result;
+  }
+  return isSame ? SPURIOUS : FIXED;
 }
 
 function setMmio(vcpu: VcpuState, fault: Fault, sptep: number): FaultResult {
@@ -161,5 +191,5 @@ function setMmio(vcpu: VcpuState, fault: Fault, sptep: number): FaultResult {
     trace.emit(Tp.MARK_MMIO_SPTE, sptep, fault.gfn, access, fault.generation);
   }
   updateSpte(core, sptep, lo, hi);
-  return fault.end(FaultResult.EMULATE, Cause.GAINED);
+  return fault.end(EMULATE, GAINED);
 }

@@ -3,6 +3,7 @@
 import type { Gfn } from "../../base/u64.ts";
 import { type Fault } from "../fault.ts";
 import { PageKind } from "../host.ts";
+import { LeafHow } from "../make_spte.ts";
 import { Acc } from "../pferr.ts";
 import { updateSpte } from "../spte_ops.ts";
 import { TABLE_WORDS } from "../table_pool.ts";
@@ -39,8 +40,8 @@ export function prefetchNeighbours(
     if (core.notifier.covers(hostPage)) continue;
     host.getPage(hostPage, false, false, page);
     if (page.kind !== PageKind.FRAME) return;
-    const writable = page.writable && !slot.readOnly;
-    maker.leaf(slot, gfn, page.pfn, 1, Acc.ALL, true, writable, false, false, true);
+    const writable = page.writable && !slot.readOnly ? LeafHow.HOST_WRITABLE : 0;
+    maker.leaf(slot, gfn, page.pfn, 1, Acc.ALL, LeafHow.SPECULATIVE | writable);
     updateSpte(core, at, maker.lo, maker.hi);
     host.putPage(page.pfn);
     if (core.trace !== undefined) traceSetSpte(core, gfn, at, 1);

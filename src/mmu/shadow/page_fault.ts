@@ -22,7 +22,6 @@ const ACCESS_MASK = Access.WRITE | Access.USER | Access.FETCH;
 export function shadowPageFault(context: ShadowContext, fault: Fault): FaultResult {
   const { shadow, vcpu } = context;
   const { core } = shadow;
-  fault.tdp = false;
   const ended = translate(context, fault);
   if (ended !== FaultResult.CONTINUE) return ended;
 

@@ -3,6 +3,7 @@
 import type { Gfn } from "../../base/u64.ts";
 import type { Fault } from "../fault.ts";
 import { PageKind } from "../host.ts";
+import { LeafHow } from "../make_spte.ts";
 import { Acc } from "../pferr.ts";
 import { roleAccess } from "../root_role.ts";
 import { isPresent } from "../spte.ts";
@@ -62,8 +63,8 @@ function mapGuess(context: ShadowContext, sptep: number, gfn: Gfn, access: numbe
   if (core.notifier.covers(hostPage) || !shadow.lists.reserve(1)) return false;
   core.host.getPage(hostPage, false, false, page);
   if (page.kind !== PageKind.FRAME) return false;
-  const writable = page.writable && !slot.readOnly;
-  setLeaf(shadow, slot, sptep, 1, access, gfn, page.pfn, true, writable, false);
+  const writable = page.writable && !slot.readOnly ? LeafHow.HOST_WRITABLE : 0;
+  setLeaf(shadow, slot, sptep, 1, access, gfn, page.pfn, LeafHow.SPECULATIVE | writable);
   core.host.putPage(page.pfn);
   return true;
 }

@@ -3,6 +3,7 @@
 import type { Gfn, Pfn } from "../../base/u64.ts";
 import { Cause, type Fault, FaultResult } from "../fault.ts";
 import { blockStart, offsetInBlock } from "../level.ts";
+import { LeafHow } from "../make_spte.ts";
 import type { Memslot } from "../memslot.ts";
 import { mmioHi, mmioLo } from "../mmio_spte.ts";
 import { isPresent, isWritable, pfnOf, SpteLo } from "../spte.ts";
@@ -32,18 +33,10 @@ export function setFaultLeaf(
   const slot = fault.slot!;
   const { core } = shadow;
   const before = core.changes;
-  const isProtected = setLeaf(
-    shadow,
-    slot,
-    sptep,
-    level,
-    access,
-    gfn,
-    pfn,
-    fault.prefault,
-    fault.mapWritable,
-    fault.write,
-  );
+  // A guess is no reason to let a guest table go out of step.
+  const how = (fault.prefault ? LeafHow.SPECULATIVE : LeafHow.CAN_UNSYNC) |
+    (fault.mapWritable ? LeafHow.HOST_WRITABLE : 0) | (fault.write ? LeafHow.WRITTEN : 0);
+  const isProtected = setLeaf(shadow, slot, sptep, level, access, gfn, pfn, how);
   if (isProtected) {
     core.counters[Stat.TLB_FLUSH]++;
     vcpu.tlb.flush();
@@ -55,6 +48,7 @@ export function setFaultLeaf(
 
 /**
  * Makes an entry a leaf that maps `gfn` to `pfn`.
+ * @param how `LeafHow` bits; WAS_WRITABLE is found out here.
  * @returns true when the right to write was withheld: a guest table or a tracked page.
  */
 export function setLeaf(
@@ -65,9 +59,7 @@ export function setLeaf(
   access: number,
   gfn: Gfn,
   pfn: Pfn,
-  speculative: boolean,
-  hostWritable: boolean,
-  written: boolean,
+  how: number,
 ): boolean {
   const { core, maker } = shadow;
   const { pool } = core;
@@ -88,20 +80,8 @@ export function setLeaf(
     lo = pool.words[sptep];
     hi = pool.words[sptep + 1];
   }
-  const wasWritable = mapped && isWritable(lo);
-  maker.leaf(
-    slot,
-    gfn,
-    pfn,
-    level,
-    access,
-    speculative,
-    hostWritable,
-    written,
-    wasWritable,
-    // A guess is no reason to let a guest table go out of step.
-    !speculative,
-  );
+  const wasWritable = mapped && isWritable(lo) ? LeafHow.WAS_WRITABLE : 0;
+  maker.leaf(slot, gfn, pfn, level, access, how | wasWritable);
   const isProtected = maker.writeProtected;
   if (updateSpte(core, sptep, maker.lo, maker.hi)) flush = true;
   if (flush) core.flushAll();

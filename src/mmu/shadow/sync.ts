@@ -9,6 +9,7 @@ import { TABLE_WORDS } from "../table_pool.ts";
 import { forRange } from "../slot_updates.ts";
 import { gpteAccess, gpteIsPresent, gpteIsReserved, gpteTableGfn } from "../walk/mod.ts";
 import type { WalkRules } from "../walk/mod.ts";
+import { LeafHow } from "../make_spte.ts";
 import { Acc } from "../pferr.ts";
 import { ENTRIES } from "../level.ts";
 import type { ShadowContext } from "./context.ts";
@@ -117,9 +118,10 @@ function recompute(context: ShadowContext, sptep: number, gfn: Gfn, access: numb
     dropShadowLeaf(shadow, sptep);
     return true;
   }
-  const hostWritable = (lo & SpteLo.HOST_WRITEABLE) !== 0;
-  const pfn = pfnOf(lo, hi);
-  maker.leaf(slot, gfn, pfn, 1, access, true, hostWritable, false, isWritable(lo), false);
+  const how = LeafHow.SPECULATIVE |
+    ((lo & SpteLo.HOST_WRITEABLE) !== 0 ? LeafHow.HOST_WRITABLE : 0) |
+    (isWritable(lo) ? LeafHow.WAS_WRITABLE : 0);
+  maker.leaf(slot, gfn, pfnOf(lo, hi), 1, access, how);
   // The accessed flag is the hardware's: recomputing must not lose it.
   const kept = isPresent(lo, hi) ? lo & core.format.accessed : 0;
   return updateSpte(core, sptep, maker.lo | kept, maker.hi);

@@ -19,7 +19,8 @@ import {
   saveRights,
   withoutRights,
 } from "../../../src/mmu/spte.ts";
-import { SpteMaker } from "../../../src/mmu/make_spte.ts";
+import { LeafHow, SpteMaker } from "../../../src/mmu/make_spte.ts";
+import { Acc } from "../../../src/mmu/pferr.ts";
 import { Memslot } from "../../../src/mmu/memslot.ts";
 import { MmuCore } from "../../../src/mmu/core.ts";
 import { HostModel } from "../../support/host_model.ts";
@@ -32,7 +33,14 @@ Deno.test("an SPTE for frame 0x12345 with all rights, accessed, dirty, writable 
   const core = new MmuCore({ host: new HostModel(), tables: "shadow" });
   const maker = new SpteMaker(core);
   const slot = new Memslot({ id: 0, baseGfn: 0 as Gfn, frames: 64, hostPage: 0 }, 0);
-  maker.leaf(slot, 1 as Gfn, 0x12345 as Pfn, 1, 7, false, true, true, false, true);
+  maker.leaf(
+    slot,
+    1 as Gfn,
+    0x12345 as Pfn,
+    1,
+    Acc.ALL,
+    LeafHow.HOST_WRITABLE | LeafHow.WRITTEN,
+  );
   assertEquals(bigFrom32(maker.lo, maker.hi), 0x1234_5c67n);
 });
 
