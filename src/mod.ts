@@ -19,11 +19,14 @@ export {
 export { type Brand, type Gpa, gpa } from "./base/u64.ts";
 export { describeOutcome, type MachineOutcome } from "./machine/outcome.ts";
 export type { ExitCounts } from "./machine/stats.ts";
+export { DirtyLog, type DirtyRegion } from "./memory/dirty_log.ts";
 export { GuestMemory, type GuestMemoryHandle, type MemoryRegion } from "./memory/guest_memory.ts";
 export type { EngineReport } from "./vm/choose_engine.ts";
 export { Console } from "./vm/console.ts";
 export type { ConsoleMatch, ExpectOptions } from "./vm/expect.ts";
 export { GuestOutput } from "./vm/guest_output.ts";
+export type { FileRegion, MemoryOptions, Paging } from "./vm/memory_options.ts";
 export type { EngineChoice, FileSource, VmOptions } from "./vm/options.ts";
 export type { VmStats } from "./vm/stats.ts";
 export { Vm, type VmOutcome } from "./vm/vm.ts";
+export { VmMemory } from "./vm/vm_memory.ts";

@@ -39,6 +39,9 @@ function statsLines(stats: VmStats): string[] {
     ...Object.keys(stats.engineCounters).length === 0
       ? []
       : [`Engine counters: ${list(stats.engineCounters)}`],
+    ...Object.keys(stats.mmuCounters).length === 0
+      ? []
+      : [`MMU counters: ${list(stats.mmuCounters)}`],
   ];
 }
 

@@ -62,11 +62,7 @@ export class FileBacking implements Disposable {
       this.#file.seekSync(offset, Deno.SeekMode.Start);
       while (done < wanted) {
         const more = this.#readSome(into.subarray(done, wanted));
-        if (more === null) {
-          return `it ends at ${
-            offset + done
-          }, expected ${this.config.fileBytes} bytes as at the start`;
-        }
+        if (more === null) return this.#endsEarly();
         done += more;
       }
     } catch (error) {
@@ -78,6 +74,11 @@ export class FileBacking implements Disposable {
 
   [Symbol.dispose](): void {
     this.#file.close();
+  }
+
+  #endsEarly(): string {
+    const { size } = this.#file.statSync();
+    return `it has ${size} bytes now, expected ${this.config.fileBytes} as at the start`;
   }
 
   #readSome(into: Uint8Array): number | null {

@@ -34,6 +34,12 @@ export interface GuestMemoryHandle {
   readonly regions: readonly MemoryRegion[];
 }
 
+/** Memory beside RAM and firmware. */
+export type ExtraRegion = Omit<MemoryRegion, "offset">;
+
+/** The largest page that such a region can be mapped with, in bytes: it is placed to fit. */
+const LARGE_PAGE = 2 * 1024 ** 2;
+
 /** Guest RAM (and firmware ROM) with checked access by guest physical address. */
 export class GuestMemory {
   /** The memory itself: RAM first, then firmware; see `MemoryRegion.offset`. */
@@ -45,7 +51,8 @@ export class GuestMemory {
   readonly #bytes: Uint8Array<SharedArrayBuffer>;
   readonly #view: DataView<SharedArrayBuffer>;
 
-  private constructor(handle: GuestMemoryHandle) {
+  /** The memory of a handle; `attach` says so. */
+  protected constructor(handle: GuestMemoryHandle) {
     this.wasm = handle.wasm;
     this.regions = handle.regions;
     this.ramBytes = handle.regions.reduce((sum, r) => r.readOnly ? sum : sum + r.sizeBytes, 0);
@@ -55,20 +62,25 @@ export class GuestMemory {
   }
 
   /**
-   * Allocates zeroed RAM of `ramBytes` (a multiple of 4096), split around the hole below 4 GiB, and
-   * `romBytes` of firmware that end at 4 GiB.
-   * @throws DenovisorError `memory-size` when the host cannot give that much.
+   * Allocates zeroed RAM of `ramBytes` (a multiple of 4096), split around the hole below 4 GiB,
+   * `romBytes` of firmware that end at 4 GiB, and `extra` regions at other addresses.
+   * @throws DenovisorError `memory-size` when the host cannot give that much, `memslot` when a region
+   * is not in pages or overlaps another.
    */
-  static allocate(ramBytes: number, romBytes = 0): GuestMemory {
-    const total = alignUp(ramBytes + romBytes, WASM_PAGE);
+  static allocate(ramBytes: number, romBytes = 0, extra: readonly ExtraRegion[] = []): GuestMemory {
+    const placed = placeAfter(ramBytes + romBytes, extra);
+    const end = placed.reduce((_, region) => region.offset + region.sizeBytes, ramBytes + romBytes);
+    const total = alignUp(end, WASM_PAGE);
     if (
       !Number.isSafeInteger(ramBytes) || ramBytes < PAGE_SIZE || ramBytes % PAGE_SIZE !== 0 ||
       romBytes % PAGE_SIZE !== 0 || romBytes > TWO_32 - LOW_RAM_END || total > MAX_MEMORY_BYTES
     ) {
       throw new DenovisorError(
         "memory-size",
-        `Cannot allocate guest memory: ${ramBytes} bytes of RAM and ${romBytes} of firmware asked, ` +
-          `expected multiples of 4096, together at most ${MAX_MEMORY_BYTES} bytes`,
+        `Cannot allocate guest memory: ${ramBytes} bytes of RAM and ${
+          end - ramBytes
+        } of firmware ` +
+          `and regions asked, expected multiples of 4096, together at most ${MAX_MEMORY_BYTES} bytes`,
         { ramBytes, romBytes },
       );
     }
@@ -87,6 +99,9 @@ export class GuestMemory {
     if (ramBytes > low) {
       regions.push({ gpa: gpa(TWO_32), sizeBytes: ramBytes - low, offset: low, readOnly: false });
     }
+    regions.push(...placed);
+    regions.sort((a, b) => a.gpa - b.gpa);
+    checkRegions(regions);
     return new GuestMemory({ wasm: allocateWasm(total), regions });
   }
 
@@ -209,6 +224,33 @@ export class GuestMemory {
       if (within >= 0 && length <= region.sizeBytes - within) return region.offset + within;
     }
     return -1;
+  }
+}
+
+/** Gives each region a place from `offset` on where large pages can map it. */
+function placeAfter(offset: number, regions: readonly ExtraRegion[]): MemoryRegion[] {
+  let end = offset;
+  return regions.map((region) => {
+    const at = alignUp(end, LARGE_PAGE) + region.gpa % LARGE_PAGE;
+    end = at + region.sizeBytes;
+    return { ...region, offset: at };
+  });
+}
+
+/** Regions in ascending order of gpa. */
+function checkRegions(regions: readonly MemoryRegion[]): void {
+  let end = 0;
+  for (const { gpa, sizeBytes } of regions) {
+    const inPages = gpa % PAGE_SIZE === 0 && sizeBytes % PAGE_SIZE === 0 && sizeBytes > 0;
+    if (!inPages || gpa < end) {
+      throw new DenovisorError(
+        "memslot",
+        `Cannot place ${sizeBytes} bytes of memory at ${hex(gpa)}: expected whole pages from ` +
+          `${hex(end)} on, where the region before ends`,
+        { gpa, sizeBytes },
+      );
+    }
+    end = gpa + sizeBytes;
   }
 }
 

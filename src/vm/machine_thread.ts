@@ -6,6 +6,8 @@ import { DenovisorError } from "../base/errors.ts";
 import { createRing } from "../base/ring.ts";
 import { ApThreads } from "../engine/kvm/ap_threads.ts";
 import { KvmControl, KvmKicker } from "../engine/kvm/control.ts";
+import { PagerThread, type PagingOptions } from "../engine/kvm/pager/pager_thread.ts";
+import type { GuestMemory } from "../memory/guest_memory.ts";
 import { AlarmClock, createAlarm } from "../machine/alarm.ts";
 import type { MachineOutcome } from "../machine/outcome.ts";
 import { createSignals, raise, raised, Signal } from "../machine/signals.ts";
@@ -19,6 +21,8 @@ const DEBUG_BYTES = 16 * 1024;
 const INPUT_BYTES = 4096;
 /** A stopped guest is kicked again after so many milliseconds until its thread has seen it. */
 const KICK_AGAIN_MS = 20;
+/** A stopped guest that waits for its memory waits no longer after so many milliseconds. */
+const RELEASE_MS = 1000;
 
 /** A thread that has not stopped after so many milliseconds never will: that is a defect. */
 const GIVE_UP_MS = 10_000;
@@ -41,6 +45,7 @@ export class MachineThread implements AsyncDisposable {
   #kicker: KvmKicker | undefined;
   #aps: ApThreads | undefined;
   #apError: DenovisorError | undefined;
+  #pager: PagerThread | undefined;
   #state: "starting" | "running" | "gone" = "starting";
 
   constructor(cpus: number) {
@@ -70,6 +75,17 @@ export class MachineThread implements AsyncDisposable {
   }
 
   /**
+   * Has a thread bring `memory` in when it is touched: before anyone touches it.
+   * @throws DenovisorError `pager` where the host cannot do that
+   */
+  page(memory: GuestMemory, options: PagingOptions): PagerThread {
+    const pager = new PagerThread(memory, options, this.#control);
+    this.#pager = pager;
+    pager.failure.then(() => this.stop());
+    return pager;
+  }
+
+  /**
    * Builds the machine and starts the guest; resolves with the description of what was loaded.
    * The thread takes over the buffers of `transfer`.
    * @throws DenovisorError of the machine, `kvm-unavailable` when it cannot be stopped from here.
@@ -90,6 +106,11 @@ export class MachineThread implements AsyncDisposable {
     return this.#ready.promise;
   }
 
+  /** Counters of the pager and its MMU; none when the kernel does the paging. */
+  get mmuCounters(): Readonly<Record<string, number>> {
+    return this.#pager?.stats() ?? {};
+  }
+
   /** Resolves when the run has ended and nothing of the engine is left. */
   get ended(): Promise<ThreadEnd> {
     return this.#ended.promise;
@@ -105,9 +126,11 @@ export class MachineThread implements AsyncDisposable {
     if (this.#state !== "running" || raised(this.shared.signals, Signal.STOP)) return;
     this.raise(Signal.STOP);
     const again = setInterval(() => this.#kicker?.kick(), KICK_AGAIN_MS);
+    const release = setTimeout(() => this.#pager?.release(), RELEASE_MS);
     const giveUp = setTimeout(() => this.#giveUp(), GIVE_UP_MS);
     this.#resources.defer(() => {
       clearInterval(again);
+      clearTimeout(release);
       clearTimeout(giveUp);
     });
   }
@@ -125,18 +148,23 @@ export class MachineThread implements AsyncDisposable {
     if (message.type === "ready") return this.#ready.resolve(message.description);
     if (message.type === "error") {
       this.#fail(DenovisorError.fromMessage(message.error));
-    } else if (this.#apError !== undefined) {
-      this.#fail(this.#apError);
     } else {
-      const { outcome, engineStats } = message;
-      this.#close().then(() => this.#ended.resolve({ outcome, engineStats }));
+      this.#finish(message);
     }
+  }
+
+  async #finish({ outcome, engineStats }: ThreadEnd): Promise<void> {
+    await this.#close();
+    const error = this.#apError ?? this.#pager?.error;
+    if (error === undefined) this.#ended.resolve({ outcome, engineStats });
+    else this.#ended.reject(error);
   }
 
   async #fail(error: DenovisorError): Promise<void> {
     await this.#close();
-    this.#ready.reject(error);
-    this.#ended.reject(error);
+    const first = this.#pager?.error ?? error;
+    this.#ready.reject(first);
+    this.#ended.reject(first);
   }
 
   /** Whoever waits shall not wait for a thread that hangs. */
@@ -157,5 +185,6 @@ export class MachineThread implements AsyncDisposable {
     this.#resources.dispose();
     this.#worker.terminate();
     await this.#aps?.[Symbol.asyncDispose]();
+    await this.#pager?.[Symbol.asyncDispose]();
   }
 }

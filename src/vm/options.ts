@@ -3,9 +3,10 @@
  */
 
 import { DenovisorError } from "../base/errors.ts";
-import { MAX_MEMORY_BYTES } from "../memory/guest_memory.ts";
 import { MAX_TIMER_MS } from "../base/timer.ts";
-import { PAGE_SIZE } from "../base/u64.ts";
+import { type CheckedPaging, checkMemory, type MemoryOptions } from "./memory_options.ts";
+
+export { MIN_MEMORY_BYTES, parseMemory } from "./memory_options.ts";
 
 /** A file: its path, a file: or http(s): URL, or its bytes. */
 export type FileSource = string | URL | Uint8Array;
@@ -23,8 +24,8 @@ export interface VmOptions {
   readonly bios?: FileSource | undefined;
   /** Kernel command line. Default "". */
   readonly append?: string | undefined;
-  /** Guest RAM: bytes, or a number with K, M or G. Default "256M". */
-  readonly memory?: string | number | undefined;
+  /** Guest RAM: bytes, or a number with K, M or G; or how much and how it is paged. Default "256M". */
+  readonly memory?: string | number | MemoryOptions | undefined;
   /** Number of vCPUs, 1 to 64. Default 1. */
   readonly cpus?: number | undefined;
   /** Default "auto". */
@@ -42,6 +43,8 @@ export interface CheckedOptions {
   readonly bios: FileSource | undefined;
   readonly append: string;
   readonly memoryBytes: number;
+  /** Undefined when the host's kernel does the paging. */
+  readonly paging: CheckedPaging | undefined;
   readonly cpus: number;
   readonly engine: EngineChoice;
   readonly debugExit: boolean;
@@ -50,8 +53,6 @@ export interface CheckedOptions {
 
 /** Most vCPUs of one guest. */
 export const MAX_CPUS = 64;
-/** The least RAM: the first megabyte holds the loaders' tables and firmware shadow. */
-export const MIN_MEMORY_BYTES = 2 * 1024 ** 2;
 /** The longest `timeoutMs`. */
 export const MAX_TIMEOUT_MS = MAX_TIMER_MS;
 
@@ -114,36 +115,12 @@ export function checkOptions(options: VmOptions): CheckedOptions {
     initrds,
     bios,
     append,
-    memoryBytes: parseMemory(options.memory ?? "256M"),
+    ...checkMemory(options.memory ?? "256M"),
     cpus,
     engine,
     debugExit,
     timeoutMs,
   };
-}
-
-/**
- * Bytes of guest RAM from "256M", "2G", "65536K" or a number of bytes.
- * @throws DenovisorError `usage` when it is malformed, out of range, or no multiple of 4096.
- */
-export function parseMemory(given: string | number): number {
-  const expected = `a number of bytes or a number with K, M or G, from 2M to ` +
-    `${MAX_MEMORY_BYTES / 1024 ** 3}G, in multiples of 4K`;
-  const bytes = typeof given === "number" ? given : bytesOf(given);
-  if (
-    !Number.isInteger(bytes) || bytes < MIN_MEMORY_BYTES || bytes > MAX_MEMORY_BYTES ||
-    bytes % PAGE_SIZE !== 0
-  ) {
-    throw wrong("memory", given, expected);
-  }
-  return bytes;
-}
-
-const UNITS: Readonly<Record<string, number>> = { "": 1, K: 1024, M: 1024 ** 2, G: 1024 ** 3 };
-
-function bytesOf(text: string): number {
-  const parts = /^([0-9]{1,15})([KMG]?)$/i.exec(text);
-  return parts === null ? NaN : Number(parts[1]) * UNITS[parts[2].toUpperCase()];
 }
 
 function isFileSource(value: unknown): value is FileSource {

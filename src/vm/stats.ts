@@ -27,6 +27,11 @@ export interface VmStats {
   };
   /** The engine's own counters, by its names; empty until the run has ended. */
   readonly engineCounters: Readonly<Record<string, number>>;
+  /**
+   * With paging "mmu": faults on guest memory (`pager_…`), and the counters of the MMU that served
+   * them under KVM's names; else empty.
+   */
+  readonly mmuCounters: Readonly<Record<string, number>>;
 }
 
 /** Puts together what the machine's thread counted. */
@@ -34,6 +39,7 @@ export function collectStats(
   engine: "kvm" | "wasm",
   counters: Float64Array,
   engineCounters: Readonly<Record<string, number>>,
+  mmuCounters: Readonly<Record<string, number>>,
 ): VmStats {
   const { exits, unclaimedPorts, unclaimedMmio, wallSeconds } = readCounters(counters);
   return {
@@ -48,6 +54,7 @@ export function collectStats(
       firstInstructionMs: sinceStart(counters[Counter.STARTED_EPOCH_MS]),
     },
     engineCounters,
+    mmuCounters,
   };
 }
 

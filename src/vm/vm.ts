@@ -8,15 +8,18 @@ import { builtinGuest } from "../boot/builtin_guest.ts";
 import { firmwareBytes } from "../boot/firmware.ts";
 import { describeOutcome, type MachineOutcome } from "../machine/outcome.ts";
 import { Signal } from "../machine/signals.ts";
-import { GuestMemory } from "../memory/guest_memory.ts";
+import { GuestMemory, type GuestMemoryHandle } from "../memory/guest_memory.ts";
 import { chooseEngine, type EngineReport } from "./choose_engine.ts";
 import { Console } from "./console.ts";
+import { backingsOf, measureRegions, regionsOutsideRam, type SizedRegion } from "./file_regions.ts";
 import { readSource } from "./files.ts";
 import { GuestOutput } from "./guest_output.ts";
 import { HaltWatch } from "./halt_watch.ts";
 import { MachineThread, type ThreadEnd } from "./machine_thread.ts";
+import type { CheckedPaging } from "./memory_options.ts";
 import { type CheckedOptions, checkOptions, type VmOptions } from "./options.ts";
 import { collectStats, type VmStats } from "./stats.ts";
+import { VmMemory } from "./vm_memory.ts";
 
 /** How a Vm's run ended: the machine's outcome, or "timeout" after `timeoutMs`. */
 export type VmOutcome = MachineOutcome | { readonly kind: "timeout" };
@@ -30,8 +33,11 @@ export class Vm implements AsyncDisposable {
   readonly console: Console;
   /** What the guest writes to the debug consoles at ports 0xe9 (Bochs, QEMU) and 0x402 (SeaBIOS). */
   readonly debug: GuestOutput;
-  /** Guest RAM by guest physical address, live: also while the guest runs, and after it ended. */
-  readonly memory: GuestMemory;
+  /**
+   * Guest RAM by guest physical address, live: also while the guest runs, and after it ended. With
+   * paging "mmu", what nobody has touched by the end reads as zeros then.
+   */
+  readonly memory: VmMemory;
   /** Which engine runs the guest, and why that one. */
   readonly engine: EngineReport;
   /** What was booted and how: "Linux 6.1.0 bzImage, 64-bit entry". */
@@ -66,7 +72,7 @@ export class Vm implements AsyncDisposable {
   /**
    * Builds a machine, loads the guest and starts it.
    * @throws DenovisorError: `usage` for a wrong option, `file` and `fetch` for what cannot be read,
-   * `image` for what cannot be booted, `memory-size`, `kvm-unavailable`, `kvm`.
+   * `image` for what cannot be booted, `memory-size`, `kvm-unavailable`, `kvm`, `pager`.
    */
   static async boot(options: VmOptions = {}): Promise<Vm> {
     const startMs = performance.now();
@@ -76,11 +82,13 @@ export class Vm implements AsyncDisposable {
       const reading = readSources(checked);
       reading.catch(() => {}); // first things first: without an engine no file matters
       const engine = chooseEngine(checked.engine);
-      const { source, firmware } = await reading;
+      const { source, firmware, regions } = await reading;
       const romBytes = firmware === undefined ? 0 : firmwareBytes(firmware);
-      const memory = GuestMemory.allocate(checked.memoryBytes, romBytes);
-      const { cpus, debugExit } = checked;
-      const setup = { memory: memory.handle, cpus, source, firmware, debugExit };
+      const { cpus, debugExit, memoryBytes, paging } = checked;
+      const extra = regionsOutsideRam(regions, memoryBytes);
+      const { handle } = GuestMemory.allocate(memoryBytes, romBytes, extra);
+      const memory = pagedMemory(thread, handle, regions, paging);
+      const setup = { memory: handle, cpus, source, firmware, debugExit };
       const description = await thread.start(setup, buffersOf(source, firmware));
       return new Vm({ thread, memory, engine, description, options: checked, startMs });
     } catch (error) {
@@ -91,7 +99,8 @@ export class Vm implements AsyncDisposable {
 
   /**
    * Resolves with how the run ended, once nothing of the engine is left.
-   * @throws DenovisorError `internal` when denovisor itself has a defect.
+   * @throws DenovisorError `file` or `pager` when guest memory cannot be brought in any more,
+   * `internal` when denovisor itself has a defect.
    */
   wait(): Promise<VmOutcome> {
     return this.#outcome;
@@ -108,7 +117,8 @@ export class Vm implements AsyncDisposable {
 
   /** What has been counted so far; the engine's own counters come when the run has ended. */
   stats(): VmStats {
-    return collectStats(this.engine.name, this.#thread.shared.counters, this.#engineStats);
+    const { shared, mmuCounters } = this.#thread;
+    return collectStats(this.engine.name, shared.counters, this.#engineStats, mmuCounters);
   }
 
   /** Ends the run and waits until nothing is left of it. */
@@ -148,7 +158,7 @@ export class Vm implements AsyncDisposable {
 /** What a Vm is made of. */
 interface VmParts {
   readonly thread: MachineThread;
-  readonly memory: GuestMemory;
+  readonly memory: VmMemory;
   readonly engine: EngineReport;
   readonly description: string;
   readonly options: CheckedOptions;
@@ -156,12 +166,18 @@ interface VmParts {
   readonly startMs: number;
 }
 
-/** Reads all files at once. */
-async function readSources(
-  options: CheckedOptions,
-): Promise<{ source: BootSource; firmware: NamedBytes | undefined }> {
-  const { kernel, initrds, bios, append, timeoutMs } = options;
-  const [kernelBytes, firmware, ...initrdBytes] = await Promise.all([
+/** What was read, and what will be when it is touched. */
+interface Sources {
+  readonly source: BootSource;
+  readonly firmware: NamedBytes | undefined;
+  readonly regions: readonly SizedRegion[];
+}
+
+/** Reads all files at once, and looks at those that are read later. */
+async function readSources(options: CheckedOptions): Promise<Sources> {
+  const { kernel, initrds, bios, append, timeoutMs, paging } = options;
+  const [regions, kernelBytes, firmware, ...initrdBytes] = await Promise.all([
+    measureRegions(paging?.regions ?? []),
     kernel === undefined ? undefined : readSource("kernel", kernel, timeoutMs),
     bios === undefined ? undefined : readSource("firmware", bios, timeoutMs),
     ...initrds.map((initrd) => readSource("initrd", initrd, timeoutMs)),
@@ -174,7 +190,21 @@ async function readSources(
       append,
     },
     firmware,
+    regions,
   };
+}
+
+/** The memory of a handle, with a pager when there is to be one. */
+function pagedMemory(
+  thread: MachineThread,
+  handle: GuestMemoryHandle,
+  regions: readonly SizedRegion[],
+  paging: CheckedPaging | undefined,
+): VmMemory {
+  if (paging === undefined) return new VmMemory(handle, undefined);
+  const memory = GuestMemory.attach(handle);
+  const files = backingsOf(regions, memory);
+  return new VmMemory(handle, thread.page(memory, { files, logDirty: paging.dirtyLog }));
 }
 
 /** The buffers of all files: the machine's thread takes them over instead of copying them. */

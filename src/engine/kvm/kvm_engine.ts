@@ -28,6 +28,7 @@ import { Ioctl } from "./ioctls.ts";
 import { KVM_EXIT_IO_OUT, KvmCap, KvmExit, KvmRun } from "./kvm_abi.ts";
 import { guestCpuid, setCpuid, supportedCpuid } from "./kvm_cpuid.ts";
 import { extension } from "./kvm_device.ts";
+import { setFirmwareMsrs } from "./kvm_msrs.ts";
 import { addKernelStats } from "./kvm_stats.ts";
 import { KvmStateAccess } from "./kvm_state.ts";
 import { disposedError, KvmVcpu } from "./kvm_vcpu.ts";
@@ -140,7 +141,7 @@ export class KvmEngine implements Engine {
     this.vcpus = Array.from({ length: cpus }, (_, index) => {
       return undo.use(new KvmVcpu(shim, this.#vm, index, access));
     });
-    this.#setCpuid();
+    this.#identify();
     this.#boot = this.vcpus[0];
     this.#bootFd = this.#boot.fd;
     this.#state = new KvmStateAccess(this.#vm.scratch, this.#bootFd);
@@ -402,7 +403,8 @@ export class KvmEngine implements Engine {
     }
   }
 
-  #setCpuid(): void {
+  /** Gives every vCPU its CPUID table, and MSRs that go with it. */
+  #identify(): void {
     const { scratch, device } = this.#vm;
     const supported = supportedCpuid(scratch, device.fd);
     const tscDeadline = extension(scratch, device.fd, KvmCap.TSC_DEADLINE_TIMER) > 0;
@@ -412,6 +414,7 @@ export class KvmEngine implements Engine {
       const { index } = vcpu;
       const cpus = this.vcpus.length;
       setCpuid(scratch, vcpu.fd, guestCpuid(supported, { index, cpus, tscKhz, tscDeadline }));
+      setFirmwareMsrs(scratch, vcpu.fd);
     }
   }
 }

@@ -9,6 +9,7 @@ Deno.test("options have a default each", () => {
     bios: undefined,
     append: "",
     memoryBytes: 256 * 1024 ** 2,
+    paging: undefined,
     cpus: 1,
     engine: "auto",
     debugExit: false,

@@ -8,8 +8,10 @@ export const PagerState = {
   STARTING: 0,
   /** Waits for faults, or serves them. */
   RUNNING: 1,
-  /** Left its loop. */
+  /** Left its loop because it was told to. */
   DONE: 2,
+  /** Left it because of an error, of which a message tells. */
+  FAILED: 3,
 } as const;
 
 /** Indices of 32-bit words. */
@@ -75,6 +77,11 @@ export class PagerControl {
     Atomics.notify(this.#words, Word.ANSWERED);
   }
 
+  /** True when the thread has left its loop. */
+  get hasLeft(): boolean {
+    return this.state >= PagerState.DONE;
+  }
+
   get thread(): number {
     return Atomics.load(this.#words, Word.THREAD);
   }
@@ -113,11 +120,23 @@ export class PagerControl {
     for (;;) {
       const answered = Atomics.load(this.#words, Word.ANSWERED);
       if (answered === request) return true;
-      if (this.state === PagerState.DONE) return false;
+      if (this.hasLeft) return false;
       await Atomics.waitAsync(this.#words, Word.ANSWERED, answered, POLL_MS).value;
     }
   }
+
+  /** Resolves when the thread has left its loop (true), or after `timeoutMs` (false). */
+  async left(timeoutMs: number): Promise<boolean> {
+    const giveUp = performance.now() + timeoutMs;
+    while (!this.hasLeft) {
+      if (performance.now() > giveUp) return false;
+      await new Promise((resolve) => setTimeout(resolve, LEFT_POLL_MS));
+    }
+    return true;
+  }
 }
 
+/** How often `left` looks, in milliseconds. */
+const LEFT_POLL_MS = 5;
 /** A thread that died cannot notify: who waits for it looks again after so many milliseconds. */
 const POLL_MS = 250;

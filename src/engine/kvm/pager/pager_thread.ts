@@ -172,10 +172,11 @@ export class PagerThread implements AsyncDisposable {
   async #end(): Promise<void> {
     this.#control.stop();
     this.#ring();
-    const late = Promise.withResolvers<void>();
-    const timer = setTimeout(() => late.resolve(), LEAVE_MS);
-    await Promise.race([this.#finished.promise, late.promise]);
-    clearTimeout(timer);
+    if (!await this.#control.left(LEAVE_MS)) {
+      const text = `Cannot end the pager's thread: it still runs after ${LEAVE_MS} ms`;
+      this.#fail(new DenovisorError("pager", text));
+    }
+    if (this.#control.state === PagerState.FAILED) await this.#finished.promise;
     this.#resources.dispose();
   }
 
@@ -191,7 +192,7 @@ export class PagerThread implements AsyncDisposable {
       this.#ring();
       if (await this.#control.answered(request)) return this.#copyLog(this.#dirty);
     }
-    await this.#finished.promise;
+    await (this.#disposed ?? this.#finished.promise);
     if (this.#error !== undefined) throw this.#error;
     if (this.#lastTaken) {
       throw new DenovisorError("stopped", "Cannot read the dirty log: the guest has ended");
@@ -222,14 +223,14 @@ export class PagerThread implements AsyncDisposable {
     const sent = this.#shim.symbols.kvm_shim_kick(thread, this.#scratch.region.id, 0);
     if (sent !== -Errno.ESRCH || this.#control.state !== PagerState.RUNNING) return;
     this.#fail(
-      new DenovisorError("pager", "Cannot bring in guest memory: the pager's thread died"),
+      new DenovisorError("pager", "The pager's thread has died"),
     );
   }
 
   #fail(error: DenovisorError): void {
     if (this.#error !== undefined) return;
     this.#error = error;
-    this.#control.state = PagerState.DONE;
+    this.#control.state = PagerState.FAILED;
     this.#kvm.fail(this.#shim.symbols);
     this.release();
     this.#failed.resolve(error);

@@ -25,20 +25,20 @@ function serve(start: PagerStart): PagerFinished {
   const control = new PagerControl(start.control);
   using shim = Shim.open();
   using uffd = new Userfaultfd(shim, start.uffd);
-  let finished: PagerFinished = { type: "finished" };
   try {
     control.thread = shim.symbols.kvm_shim_thread_id();
     control.state = PagerState.RUNNING;
     using pager = new Pager(shim, uffd, control, start.pager);
     serveFaults(shim, uffd, pager, control, start);
+    control.state = PagerState.DONE;
+    return { type: "finished" };
   } catch (error) {
-    finished = { type: "error", error: asDenovisorError(error).toMessage() };
     // The guest is stopped first: from then on it may find zeros where its memory should be.
     KvmControl.attach(start.kvm).fail(shim.symbols);
     for (const { address, sizeBytes } of start.ranges) uffd.unregister(address, sizeBytes);
+    control.state = PagerState.FAILED;
+    return { type: "error", error: asDenovisorError(error).toMessage() };
   }
-  control.state = PagerState.DONE;
-  return finished;
 }
 
 function serveFaults(
