@@ -2,12 +2,13 @@
 
 import { assertEquals } from "@std/assert";
 import { buildAcpi } from "../../../src/platform/acpi/tables.ts";
+import { MapType } from "../../../src/platform/e820.ts";
 import { type FirmwareItems, platformItems } from "../../../src/platform/fw_cfg_platform.ts";
 
 const MAP = [
-  { start: 0, sizeBytes: 0xc000_0000, type: 1 },
-  { start: 0xfeff_c000, sizeBytes: 0x4000, type: 2 },
-  { start: 0x1_0000_0000, sizeBytes: 0x4000_0000, type: 1 },
+  { start: 0, sizeBytes: 0xc000_0000, type: MapType.RAM },
+  { start: 0xfeff_c000, sizeBytes: 0x4000, type: MapType.RESERVED },
+  { start: 0x1_0000_0000, sizeBytes: 0x4000_0000, type: MapType.RAM },
 ];
 
 function build(firmware?: FirmwareItems) {
