@@ -31,6 +31,13 @@ const LDT = 0x0082;
 const TSS32_BUSY = 0x008b;
 const TSS64_BUSY = 0x008b;
 
+/**
+ * MTRR_DEF_TYPE: MTRRs on, all memory write-back (SDM 3A §11.11.2.1). The fixed ranges stay off: they
+ * are 0 after reset, which would make the first megabyte uncacheable. With MTRRs off, which is their
+ * state after reset, Linux takes PAT for off as well.
+ */
+const MTRR_WRITE_BACK = 0x806;
+
 /** The state after power-up or RESET (SDM 3A §9.1.1, table 9-1): real mode at f000:fff0. */
 export function resetState(): CpuState {
   const state = new CpuState();
@@ -57,11 +64,19 @@ export function resetState(): CpuState {
   return state;
 }
 
+/** The state after reset, with what firmware changes before it starts any system. */
+function afterFirmware(): CpuState {
+  const state = resetState();
+  state.setGpr(Reg.RDX, 0);
+  state.setMsr(0x2ff, MTRR_WRITE_BACK);
+  return state;
+}
+
 /** Real mode at `cs`:`ip` with every data segment equal to `ds` and the stack at `ss`:`sp`. */
 export function realModeState(
   entry: { cs: number; ip: number; ds: number; ss: number; sp: number },
 ): CpuState {
-  const state = resetState();
+  const state = afterFirmware();
   const at = (selector: number, attributes: number) => ({
     base: selector * 16,
     limit: 0xffff,
@@ -73,7 +88,6 @@ export function realModeState(
   state.setSegment(Seg.SS, at(entry.ss, DATA16));
   state.set(State.RIP, entry.ip);
   state.setGpr(Reg.RSP, entry.sp);
-  state.setGpr(Reg.RDX, 0);
   state.set(State.CR0, Cr0.ET);
   return state;
 }
@@ -89,13 +103,12 @@ export function flat32State(
     selectors: { cs: number; ds: number };
   },
 ): CpuState {
-  const state = resetState();
+  const state = afterFirmware();
   setFlatSegments(state, entry.selectors, CODE32);
   state.setTable(State.GDTR, entry.gdt.base, entry.gdt.limit);
   state.setTable(State.IDTR, 0, 0);
   state.set(State.CR0, Cr0.PE | Cr0.ET);
   state.set(State.RIP, entry.eip);
-  state.setGpr(Reg.RDX, 0);
   return state;
 }
 
@@ -108,7 +121,7 @@ export function long64State(
     selectors: { cs: number; ds: number };
   },
 ): CpuState {
-  const state = resetState();
+  const state = afterFirmware();
   setFlatSegments(state, entry.selectors, CODE64);
   state.setSegment(Seg.TR, { base: 0, limit: 0xffff, selector: 0, attributes: TSS64_BUSY });
   state.setTable(State.GDTR, entry.gdt.base, entry.gdt.limit);
@@ -118,7 +131,6 @@ export function long64State(
   state.set(State.EFER, Efer.LME | Efer.LMA);
   state.set(State.CR0, (Cr0.PE | Cr0.ET | Cr0.NE | Cr0.PG) >>> 0);
   state.set(State.RIP, entry.rip);
-  state.setGpr(Reg.RDX, 0);
   return state;
 }
 
