@@ -11,11 +11,12 @@ import { doctor } from "./cli/doctor.ts";
 import { guestPull } from "./cli/guest_pull.ts";
 import { guestUnpack } from "./cli/guest_unpack.ts";
 import { environment } from "./cli/environment.ts";
+import { mmuReport } from "./cli/mmu_report.ts";
 import { nearest } from "./cli/nearest.ts";
 import { parseCommandLine, quote, usage } from "./cli/options.ts";
 import { print, Voice } from "./cli/voice.ts";
 
-const COMMANDS: readonly Command[] = [boot, guestPull, guestUnpack, doctor];
+const COMMANDS: readonly Command[] = [boot, guestPull, guestUnpack, mmuReport, doctor];
 
 /** The exit status of every failure that has no status of its own. */
 const FAILED = 1;
