@@ -1,6 +1,7 @@
 /** A machine on KVM that runs one of our guests on this thread, with devices of the test. */
 
-import { KvmEngine } from "../../src/engine/kvm/kvm_engine.ts";
+import { ExitCode } from "../../src/engine/engine.ts";
+import { KvmEngine, type KvmEngineOptions } from "../../src/engine/kvm/kvm_engine.ts";
 import { RealClock } from "../../src/machine/clock.ts";
 import { Machine } from "../../src/machine/machine.ts";
 import type { MachineOutcome } from "../../src/machine/outcome.ts";
@@ -13,17 +14,33 @@ import { buildGuest, type GuestName } from "../../tools/guests.ts";
 
 const RAM_BYTES = 16 * 1024 ** 2;
 
+/** An MMIO access that left KVM: the machine's view of it. */
+export interface MmioExit {
+  readonly kind: "r" | "w";
+  readonly gpa: number;
+  readonly sizeBytes: number;
+}
+
+/** What came of a run. */
+export interface KvmRunResult {
+  readonly outcome: MachineOutcome;
+  readonly output: string;
+  readonly mmioExits: readonly MmioExit[];
+}
+
 /** Runs `guest` to its end; the guest must end by itself. */
 export async function runOnKvm(
   guest: GuestName,
   attach: (pc: Pc) => void,
-): Promise<{ outcome: MachineOutcome; output: string }> {
+  options: Pick<KvmEngineOptions, "maskMmioTo32Bits"> = {},
+): Promise<KvmRunResult> {
   const memory = GuestMemory.allocate(RAM_BYTES);
+  const mmioExits: MmioExit[] = [];
   let output = "";
   using machine = new Machine({
     memory,
     cpus: 1,
-    createEngine: () => new KvmEngine({ memory, cpus: 1 }),
+    createEngine: () => watchMmio(new KvmEngine({ memory, cpus: 1, ...options }), mmioExits),
     source: { kernel: { name: guest, bytes: await buildGuest(guest) } },
     firmware: undefined,
     console: {
@@ -38,5 +55,19 @@ export async function runOnKvm(
     setAlarm: () => {},
     attach,
   });
-  return { outcome: machine.run(), output };
+  return { outcome: machine.run(), output, mmioExits };
+}
+
+/** Notes every MMIO exit of `engine` in `exits`. */
+function watchMmio(engine: KvmEngine, exits: MmioExit[]): KvmEngine {
+  const run = engine.run.bind(engine);
+  engine.run = (budget) => {
+    const code = run(budget);
+    if (code === ExitCode.MMIO_READ || code === ExitCode.MMIO_WRITE) {
+      const { gpa, size } = engine.exit;
+      exits.push({ kind: code === ExitCode.MMIO_READ ? "r" : "w", gpa, sizeBytes: size });
+    }
+    return code;
+  };
+  return engine;
 }
