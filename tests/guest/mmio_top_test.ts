@@ -11,7 +11,7 @@ import { TopMmio } from "../support/guest_devices.ts";
 import { type KvmRunResult, type MmioExit, runOnKvm } from "../support/kvm_machine.ts";
 import { Rig } from "../support/mmu_rig.ts";
 import { testWith } from "../support/requirement.ts";
-import { kvmGuests } from "../support/vm_guest.ts";
+import { bootCode, kvmGuests } from "../support/vm_guest.ts";
 
 const PASSED: MachineOutcome = { kind: "debug-exit", value: 0x10 };
 const PASSED_WITHOUT_DEVICE: MachineOutcome = { kind: "debug-exit", value: 0x11 };
@@ -123,5 +123,27 @@ testWith(
     assertEquals(result.outcome, PASSED_WITHOUT_DEVICE, result.output);
     assertStringIncludes(result.output, "nobody");
     assertEquals(stores, [0x001, 0x012, 0x024, 0x048, 0x04c]);
+  },
+);
+
+/** Real-mode code that enters 32-bit protected mode and jumps to `HOLE_ALIAS`. */
+const JUMP_INTO_HOLE = [
+  ...[0xfa], // cli
+  ...[0x0f, 0x01, 0x16, 0x16, 0x7c], // lgdt [0x7c16]
+  ...[0x0f, 0x20, 0xc0, 0x0c, 0x01, 0x0f, 0x22, 0xc0], // CR0.PE = 1
+  ...[0x66, 0xea, 0x00, 0x00, 0x00, 0xd0, 0x08, 0x00], // jmp 8:0xd0000000
+  ...[0x0f, 0x00, 0x1c, 0x7c, 0x00, 0x00], // 0x7c16: the GDT has 16 bytes at 0x7c1c
+  ...[0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00],
+  ...[0xff, 0xff, 0x00, 0x00, 0x00, 0x9a, 0xcf, 0x00], // flat 32-bit code
+];
+
+testWith(
+  kvmGuests,
+  "a fetch from a hole, which nothing can emulate, ends in an error that names the address",
+  async () => {
+    await using vm = await bootCode(JUMP_INTO_HOLE);
+    const outcome = await vm.wait();
+    assert(outcome.kind === "failed", outcome.kind);
+    assertStringIncludes(outcome.reason, "0xd0000000");
   },
 );
