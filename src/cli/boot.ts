@@ -39,6 +39,12 @@ export const boot = command({
     engine: valueOr("ENGINE", "auto", "what runs guest code: auto or kvm", reader.engine),
     "debug-exit": flag("let the guest end the run with a status by port 0xf4"),
     timeout: value("SECONDS", "end the run after so long", reader.seconds),
+    trace: value(
+      "mmu[=FILE]",
+      "write each event of the MMU, which then brings guest memory in, to FILE or stderr; see " +
+        "denovisor mmu report",
+      reader.trace,
+    ),
     stats: optionalValue(
       "json",
       "text",
@@ -70,7 +76,9 @@ export const boot = command({
         initrd: guest.initrd,
         append: guest.append,
         bios: options.bios,
-        memory: options.memory,
+        memory: options.trace === undefined
+          ? options.memory
+          : { size: options.memory, paging: "mmu", trace: options.trace },
         cpus: options.cpus,
         engine: options.engine,
         debugExit: options["debug-exit"],

@@ -48,6 +48,15 @@ export const seconds: Reader<number> = {
   },
 };
 
+/** What is traced, and the path of the file to which: "-" when there is none. */
+export const trace: Reader<string> = {
+  expected: "mmu or mmu=FILE",
+  read: (given) => {
+    if (given === "mmu") return "-";
+    return given.startsWith("mmu=") ? path.read(given.slice("mmu=".length)) : undefined;
+  },
+};
+
 /** An http or https address. */
 export const webAddress: Reader<URL> = {
   expected: "an address that begins with http:// or https://",

@@ -18,6 +18,11 @@ export interface MemoryOptions {
   readonly paging?: Paging | undefined;
   /** With paging "mmu": log writes for `vm.memory.dirtyLog()`. Default false. */
   readonly dirtyLog?: boolean | undefined;
+  /**
+   * With paging "mmu": the file that every event of the MMU is written to, one JSON object a line, or
+   * "-" for stderr. It is whole when the run has ended; `denovisor mmu report` shows it.
+   */
+  readonly trace?: string | URL | undefined;
   /** With paging "mmu": files that guest memory starts as. */
   readonly regions?: readonly FileRegion[] | undefined;
 }
@@ -41,6 +46,8 @@ export interface FileRegion {
 /** Paging "mmu" after its checks. */
 export interface CheckedPaging {
   readonly dirtyLog: boolean;
+  /** A path, or "-" for stderr. */
+  readonly trace: string | undefined;
   readonly regions: readonly CheckedRegion[];
 }
 
@@ -67,7 +74,7 @@ export const DEVICE_START = 0xfe00_0000;
 /** The highest address that four levels of tables map, the least that KVM uses. */
 const GPA_END = 2 ** 47;
 
-const NAMES = ["size", "paging", "dirtyLog", "regions"];
+const NAMES = ["size", "paging", "dirtyLog", "trace", "regions"];
 const REGION_NAMES = ["gpa", "file", "readOnly"];
 
 /**
@@ -79,6 +86,7 @@ export function checkMemory(given: string | number | MemoryOptions): CheckedMemo
   if (given === null) throw wrong("memory", given, "a size or an object");
   checkNames("memory", given, NAMES);
   const { size = "256M", paging = "kernel", dirtyLog = false, regions = [] } = given;
+  const trace = given.trace === undefined ? undefined : pathOf("memory.trace", given.trace);
   const memoryBytes = parseMemory(size);
   if (paging !== "kernel" && paging !== "mmu") {
     throw wrong("memory.paging", paging, "kernel or mmu");
@@ -90,10 +98,11 @@ export function checkMemory(given: string | number | MemoryOptions): CheckedMemo
   if (paging === "kernel") {
     const needs = 'memory.paging "mmu" with it';
     if (dirtyLog) throw wrong("memory.dirtyLog", dirtyLog, needs);
+    if (trace !== undefined) throw wrong("memory.trace", trace, needs);
     if (regions.length > 0) throw wrong("memory.regions", `${regions.length} regions`, needs);
     return { memoryBytes, paging: undefined };
   }
-  return { memoryBytes, paging: { dirtyLog, regions: regions.map(checkRegion) } };
+  return { memoryBytes, paging: { dirtyLog, trace, regions: regions.map(checkRegion) } };
 }
 
 /**

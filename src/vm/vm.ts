@@ -175,12 +175,14 @@ interface Sources {
 
 /** Reads all files at once, and looks at those that are read later. */
 async function readSources(options: CheckedOptions): Promise<Sources> {
-  const { kernel, initrds, bios, append, timeoutMs, paging } = options;
+  const { kernel, initrds, bios, append, timeoutMs, memoryBytes, paging } = options;
+  const inRam = { timeoutMs, room: { name: "the guest's RAM", bytes: memoryBytes } };
+  const inRom = { timeoutMs, room: { name: "the place for it", bytes: MAX_FIRMWARE_BYTES } };
   const [regions, kernelBytes, firmware, ...initrdBytes] = await Promise.all([
     measureRegions(paging?.regions ?? []),
-    kernel === undefined ? undefined : readSource("kernel", kernel, timeoutMs),
-    bios === undefined ? undefined : readSource("firmware", bios, timeoutMs),
-    ...initrds.map((initrd) => readSource("initrd", initrd, timeoutMs)),
+    kernel === undefined ? undefined : readSource("kernel", kernel, inRam),
+    bios === undefined ? undefined : readSource("firmware", bios, inRom),
+    ...initrds.map((initrd) => readSource("initrd", initrd, inRam)),
   ]);
   const booted = kernelBytes ?? (firmware === undefined ? builtinGuest() : undefined);
   return {
@@ -204,7 +206,8 @@ function pagedMemory(
   if (paging === undefined) return new VmMemory(handle, undefined);
   const memory = GuestMemory.attach(handle);
   const files = backingsOf(regions, memory);
-  return new VmMemory(handle, thread.page(memory, { files, logDirty: paging.dirtyLog }));
+  const { dirtyLog, trace } = paging;
+  return new VmMemory(handle, thread.page(memory, { files, logDirty: dirtyLog, trace }));
 }
 
 /** The buffers of all files: the machine's thread takes them over instead of copying them. */

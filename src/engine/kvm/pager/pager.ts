@@ -21,6 +21,7 @@ import { type PagerControl, PagerCounter } from "./control.ts";
 import { GuestMap } from "./guest_map.ts";
 import { Installer } from "./installer.ts";
 import { KERNEL_TLB, PagerHost } from "./pager_host.ts";
+import { PagerTrace } from "./pager_trace.ts";
 import type { Userfaultfd } from "./userfaultfd.ts";
 
 /** What a pager is made of. Survives structured cloning. */
@@ -33,6 +34,8 @@ export interface PagerConfig {
   readonly logDirty: boolean;
   /** The largest page: 1 for 4 KiB, 2 for 2 MiB. */
   readonly maxPageLevel: Level;
+  /** Path of the file that the MMU's events go to, or `TRACE_TO_STDERR`. */
+  readonly trace: string | undefined;
 }
 
 /** Times that the fault path may have a fault try again before the progress guard is asked. */
@@ -48,11 +51,12 @@ export class Pager implements Disposable {
   readonly #walk: TableWalk;
   readonly #installer: Installer;
   readonly #files: readonly FileBacking[];
+  readonly #trace: PagerTrace | undefined;
   readonly #resources: DisposableStack;
 
   /**
    * @param control Where the counters stand; they count a fault before it is served.
-   * @throws DenovisorError `file` when a file cannot be opened, `memslot` for regions that overlap.
+   * @throws DenovisorError `file` when a file or the trace cannot be opened, `memslot` for regions that overlap.
    */
   constructor(shim: Shim, uffd: Userfaultfd, control: PagerControl, config: PagerConfig) {
     using undo = new DisposableStack();
@@ -78,6 +82,9 @@ export class Pager implements Disposable {
     this.#walk = new TableWalk(this.#mmu.core);
     this.#installer = undo.use(new Installer(shim, uffd));
     this.#files = config.files.map((file) => undo.use(new FileBacking(file)));
+    this.#trace = config.trace === undefined
+      ? undefined
+      : undo.use(new PagerTrace(this.#mmu, config.trace));
     this.#resources = undo.move();
   }
 
@@ -126,6 +133,21 @@ export class Pager implements Disposable {
       if (slot === undefined || this.#mmu.takeDirtyLog(slot, bitmap) === 0) return;
       this.#protectWritten(bitmap, this.#map.hostAddress(index), region.sizeBytes / PAGE_SIZE);
     });
+  }
+
+  /** There is a trace: call `flushTrace` now and then. */
+  get isTraced(): boolean {
+    return this.#trace !== undefined;
+  }
+
+  /** Has the trace's file catch up. @throws DenovisorError `file` */
+  flushTrace(): void {
+    this.#trace?.flush();
+  }
+
+  /** Ends the trace. @throws DenovisorError `file` */
+  endTrace(): void {
+    this.#trace?.end();
   }
 
   [Symbol.dispose](): void {

@@ -22,6 +22,8 @@ export interface PagingOptions {
   readonly logDirty: boolean;
   /** The largest page. Default 2: 2 MiB. */
   readonly maxPageLevel?: Level;
+  /** Path of the file that the MMU's events go to, or `TRACE_TO_STDERR`. Default: nowhere. */
+  readonly trace?: string | undefined;
 }
 
 /** To the worker, its only message. */
@@ -117,6 +119,7 @@ export class PagerThread implements AsyncDisposable {
         files: options.files,
         logDirty: options.logDirty,
         maxPageLevel: options.maxPageLevel ?? Level.SIZE_2M,
+        trace: options.trace,
       },
       ranges: this.#ranges,
       dirty,

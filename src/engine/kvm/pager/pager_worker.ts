@@ -50,6 +50,7 @@ function serveFaults(
 ): void {
   using scratch = new Scratch(shim);
   const dirty = new Uint32Array(start.dirty);
+  let isFlushed = true;
   while (!control.stopped) {
     const count = uffd.read();
     if (count < 0) {
@@ -64,19 +65,36 @@ function serveFaults(
       pager.takeDirtyLog(dirty);
       control.answer(request);
     }
-    if (count === 0) wait(shim, scratch, uffd.fd, start.bell);
+    if (count > 0) isFlushed = !pager.isTraced;
+    else if (!wait(shim, scratch, uffd.fd, start.bell, isFlushed ? FOREVER : FLUSH_MS)) {
+      pager.flushTrace();
+      isFlushed = true;
+    }
   }
   // The time since the last call, for those who ask later.
   if (start.pager.logDirty) pager.takeDirtyLog(dirty);
+  pager.endTrace();
 }
 
-/** Waits for faults, or until someone rings. */
-function wait(shim: Shim, scratch: Scratch, uffd: number, bell: number): void {
-  const ready = shim.symbols.kvm_shim_poll(uffd, bell, -1);
-  if (ready === -Errno.EINTR) return;
+/** poll(2): without a limit. */
+const FOREVER = -1;
+/** A trace that nothing is added to for so many milliseconds is written to its file. */
+const FLUSH_MS = 50;
+
+/** Waits for faults, or until someone rings: false when `timeoutMs` has passed without either. */
+function wait(
+  shim: Shim,
+  scratch: Scratch,
+  uffd: number,
+  bell: number,
+  timeoutMs: number,
+): boolean {
+  const ready = shim.symbols.kvm_shim_poll(uffd, bell, timeoutMs);
+  if (ready === -Errno.EINTR) return true;
   if (ready < 0) {
     const reason = `the kernel answered ${errnoName(-ready)}`;
     throw new DenovisorError("pager", `Cannot wait for faults on guest memory: ${reason}`);
   }
   if ((ready & 2) !== 0) scratch.tryRead(bell); // an eventfd is reset by being read
+  return ready !== 0;
 }
