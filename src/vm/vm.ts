@@ -175,14 +175,12 @@ interface Sources {
 
 /** Reads all files at once, and looks at those that are read later. */
 async function readSources(options: CheckedOptions): Promise<Sources> {
-  const { kernel, initrds, bios, append, timeoutMs, memoryBytes, paging } = options;
-  const inRam = { timeoutMs, room: { name: "the guest's RAM", bytes: memoryBytes } };
-  const inRom = { timeoutMs, room: { name: "the place for it", bytes: MAX_FIRMWARE_BYTES } };
+  const { kernel, initrds, bios, append, timeoutMs, paging } = options;
   const [regions, kernelBytes, firmware, ...initrdBytes] = await Promise.all([
     measureRegions(paging?.regions ?? []),
-    kernel === undefined ? undefined : readSource("kernel", kernel, inRam),
-    bios === undefined ? undefined : readSource("firmware", bios, inRom),
-    ...initrds.map((initrd) => readSource("initrd", initrd, inRam)),
+    kernel === undefined ? undefined : readSource("kernel", kernel, timeoutMs),
+    bios === undefined ? undefined : readSource("firmware", bios, timeoutMs),
+    ...initrds.map((initrd) => readSource("initrd", initrd, timeoutMs)),
   ]);
   const booted = kernelBytes ?? (firmware === undefined ? builtinGuest() : undefined);
   return {
