@@ -12,8 +12,11 @@ import { imageError } from "./image.ts";
 
 /** The shadow: 0xe0000 to 0xfffff. */
 const SHADOW_BYTES = 0x2_0000;
-/** Below this much, counted down from 4 GiB, lie the APICs and the pages that KVM keeps. */
-const MAX_BYTES = 0x100_0000;
+/**
+ * The largest firmware. Below this much, counted down from 4 GiB, lie the APICs and the pages that
+ * KVM keeps.
+ */
+export const MAX_FIRMWARE_BYTES = 0x100_0000;
 
 /**
  * How much firmware the guest's memory needs, for `GuestMemory.allocate`.
@@ -21,10 +24,10 @@ const MAX_BYTES = 0x100_0000;
  */
 export function firmwareBytes(firmware: NamedBytes): number {
   const sizeBytes = firmware.bytes.length;
-  if (sizeBytes === 0 || sizeBytes % PAGE_SIZE !== 0 || sizeBytes > MAX_BYTES) {
+  if (sizeBytes === 0 || sizeBytes % PAGE_SIZE !== 0 || sizeBytes > MAX_FIRMWARE_BYTES) {
     throw imageError(
       firmware,
-      `firmware of ${sizeBytes} bytes, expected a multiple of ${PAGE_SIZE} up to ${MAX_BYTES}`,
+      `firmware of ${sizeBytes} bytes, expected a multiple of ${PAGE_SIZE} up to ${MAX_FIRMWARE_BYTES}`,
       { sizeBytes },
     );
   }

@@ -4,45 +4,76 @@
 
 import type { NamedBytes } from "../boot/boot.ts";
 import { DenovisorError } from "../base/errors.ts";
+import { NamedPipe } from "./named_pipe.ts";
 import type { FileSource } from "./options.ts";
+
+/** What a file has to fit into. */
+export interface Room {
+  /** Completes "Cannot use the kernel: it has 3 bytes, …": "the guest's RAM". */
+  readonly name: string;
+  readonly bytes: number;
+}
+
+/** Bounds for a file that is read. */
+export interface ReadLimits {
+  /** How long a server or a pipe may take. Default: for ever. */
+  readonly timeoutMs?: number | undefined;
+  /** Default: 4 GiB. */
+  readonly room?: Room | undefined;
+}
 
 /** The longest file, in bytes: a bound for pipes and servers that never end. */
 const MAX_FILE_BYTES = 4 * 1024 ** 3;
+const ANY_ROOM: Room = { name: "the longest file that is read", bytes: MAX_FILE_BYTES };
+/** The first bytes of an ELF file (System V ABI, "ELF Header"). */
+const ELF_MAGIC = [0x7f, 0x45, 0x4c, 0x46];
 
 /**
- * The bytes of `source`, in a buffer of their own. `role` is what messages call it: "kernel". A
- * server may take `timeoutMs`.
+ * The bytes of `source`, in a buffer of their own. `role` is what messages call it: "kernel".
  * @throws DenovisorError `file` when it cannot be read, `fetch` when a server does not give it,
- * `image` when it is longer than 4 GiB.
+ * `image` when it is longer than its room. An ELF file may be: its symbols are not loaded.
  */
 export async function readSource(
   role: string,
   source: FileSource,
-  timeoutMs?: number,
+  { timeoutMs, room = ANY_ROOM }: ReadLimits = {},
 ): Promise<NamedBytes> {
   if (source instanceof Uint8Array) return { name: role, bytes: source.slice() };
   if (source instanceof URL && source.protocol !== "file:") {
-    return { name: source.href, bytes: await download(role, source, timeoutMs) };
+    return { name: source.href, bytes: await download(role, source, room, timeoutMs) };
   }
   const name = source instanceof URL ? decodeURIComponent(source.pathname) : source;
-  return { name, bytes: await readPath(role, name) };
+  return { name, bytes: await readPath(role, name, room, timeoutMs) };
 }
 
-async function readPath(role: string, path: string): Promise<Uint8Array> {
+async function readPath(
+  role: string,
+  path: string,
+  room: Room,
+  timeoutMs: number | undefined,
+): Promise<Uint8Array> {
   try {
-    using file = await Deno.open(path);
-    const info = await file.stat();
+    const info = await Deno.stat(path);
     const kind = info.isDirectory ? "directory" : info.isCharDevice || info.isBlockDevice // some never end: /dev/zero, a terminal
       ? "device"
       : undefined;
-    if (kind !== undefined) {
-      throw new DenovisorError("file", `Cannot read the ${role} ${path}: it is a ${kind}`, {
-        path,
-      });
+    if (kind !== undefined) throw new Error(`it is a ${kind}`);
+    const check = (length: number, start: Uint8Array, whole: boolean) => {
+      if (!fits(length, start, room)) throw tooLong(role, path, room, whole ? length : undefined);
+    };
+    if (info.isFifo) {
+      using pipe = new NamedPipe(path, timeoutMs);
+      return await gather(pipe, 65536, (length, start) => check(length, start, false));
     }
-    if (info.size > MAX_FILE_BYTES) throw tooLong(role, path);
-    // A regular file fills its buffer with one more read to see the end; pipes grow it.
-    return await gather(file, info.size + 1, () => tooLong(role, path));
+    using file = await Deno.open(path);
+    if (info.size > room.bytes) {
+      const start = new Uint8Array(ELF_MAGIC.length);
+      await file.read(start);
+      check(info.size, start, true);
+      await file.seek(0, Deno.SeekMode.Start);
+    }
+    // A regular file fills its buffer with one more read to see the end; those of /proc grow it.
+    return await gather(file, info.size + 1, (length, start) => check(length, start, false));
   } catch (error) {
     if (error instanceof DenovisorError) throw error;
     throw new DenovisorError(
@@ -57,7 +88,7 @@ async function readPath(role: string, path: string): Promise<Uint8Array> {
 async function gather(
   from: { read(into: Uint8Array): Promise<number | null> },
   firstBytes: number,
-  error: () => DenovisorError,
+  check: (length: number, start: Uint8Array) => void,
 ): Promise<Uint8Array> {
   let bytes = new Uint8Array(firstBytes);
   let length = 0;
@@ -65,7 +96,7 @@ async function gather(
     const more = await from.read(bytes.subarray(length));
     if (more === null) return bytes.subarray(0, length);
     length += more;
-    if (length > MAX_FILE_BYTES) throw error();
+    check(length, bytes);
     if (length === bytes.length) {
       const wider = new Uint8Array(Math.min(Math.max(length * 2, 65536), MAX_FILE_BYTES + 1));
       wider.set(bytes);
@@ -77,6 +108,7 @@ async function gather(
 async function download(
   role: string,
   url: URL,
+  room: Room,
   timeoutMs: number | undefined,
 ): Promise<Uint8Array> {
   try {
@@ -94,8 +126,8 @@ async function download(
     let length = 0;
     for await (const part of reply.body) {
       length += part.length;
-      if (length > MAX_FILE_BYTES) throw tooLong(role, url.href);
       parts.push(part);
+      if (!fits(length, parts[0], room)) throw tooLong(role, url.href, room);
     }
     const bytes = new Uint8Array(length);
     let at = 0;
@@ -115,11 +147,19 @@ async function download(
   }
 }
 
-function tooLong(role: string, name: string): DenovisorError {
+/** Whether a file of so many bytes that starts so may be read. */
+function fits(length: number, start: Uint8Array, room: Room): boolean {
+  const isElf = ELF_MAGIC.every((byte, i) => start[i] === byte);
+  return length <= (isElf ? MAX_FILE_BYTES : Math.min(room.bytes, MAX_FILE_BYTES));
+}
+
+/** `sizeBytes`: undefined while its end has not been seen. */
+function tooLong(role: string, name: string, room: Room, sizeBytes?: number): DenovisorError {
+  const found = sizeBytes ?? `more than ${room.bytes}`;
   return new DenovisorError(
     "image",
-    `Cannot use the ${role} ${name}: it is longer than 4 GiB`,
-    { name, limitBytes: MAX_FILE_BYTES },
+    `Cannot use the ${role} ${name}: it has ${found} bytes, ${room.name} has ${room.bytes}`,
+    { name, found, roomBytes: room.bytes },
   );
 }
 

@@ -5,7 +5,7 @@
 import { RingReader, RingWriter } from "../base/ring.ts";
 import type { BootSource, NamedBytes } from "../boot/boot.ts";
 import { builtinGuest } from "../boot/builtin_guest.ts";
-import { firmwareBytes } from "../boot/firmware.ts";
+import { firmwareBytes, MAX_FIRMWARE_BYTES } from "../boot/firmware.ts";
 import { describeOutcome, type MachineOutcome } from "../machine/outcome.ts";
 import { Signal } from "../machine/signals.ts";
 import { GuestMemory, type GuestMemoryHandle } from "../memory/guest_memory.ts";
@@ -175,12 +175,14 @@ interface Sources {
 
 /** Reads all files at once, and looks at those that are read later. */
 async function readSources(options: CheckedOptions): Promise<Sources> {
-  const { kernel, initrds, bios, append, timeoutMs, paging } = options;
+  const { kernel, initrds, bios, append, timeoutMs, memoryBytes, paging } = options;
+  const inRam = { timeoutMs, room: { name: "the guest's RAM", bytes: memoryBytes } };
+  const inRom = { timeoutMs, room: { name: "the place for it", bytes: MAX_FIRMWARE_BYTES } };
   const [regions, kernelBytes, firmware, ...initrdBytes] = await Promise.all([
     measureRegions(paging?.regions ?? []),
-    kernel === undefined ? undefined : readSource("kernel", kernel, timeoutMs),
-    bios === undefined ? undefined : readSource("firmware", bios, timeoutMs),
-    ...initrds.map((initrd) => readSource("initrd", initrd, timeoutMs)),
+    kernel === undefined ? undefined : readSource("kernel", kernel, inRam),
+    bios === undefined ? undefined : readSource("firmware", bios, inRom),
+    ...initrds.map((initrd) => readSource("initrd", initrd, inRam)),
   ]);
   const booted = kernelBytes ?? (firmware === undefined ? builtinGuest() : undefined);
   return {

@@ -1,4 +1,4 @@
-import { assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { DenovisorError } from "../../../src/base/errors.ts";
 import { readSource } from "../../../src/vm/files.ts";
 import { programs, testWith } from "../../support/requirement.ts";
@@ -30,6 +30,61 @@ testWith(programs("mkfifo", "sh", "seq"), "a pipe is read to its end", async () 
   await using _writer = new Deno.Command("sh", { args: ["-c", 'seq 100000 > "$0"', path] }).spawn();
   const text = new TextDecoder().decode((await readSource("initrd", path)).bytes);
   assertEquals(text, Array.from({ length: 100_000 }, (_, i) => `${i + 1}\n`).join(""));
+});
+
+testWith(programs("mkfifo"), "a pipe that nobody writes to gives one line", async () => {
+  await using folder = await temporary();
+  const path = `${folder.path}/pipe`;
+  await new Deno.Command("mkfifo", { args: [path] }).output();
+  let timers = 0;
+  const timer = setInterval(() => timers++, 10);
+  await message(path, "file", `Cannot read the kernel ${path}: it is a pipe that nobody writes to`);
+  clearInterval(timer);
+  assert(timers > 0, "the thread goes on meanwhile");
+});
+
+testWith(programs("mkfifo", "sh", "sleep"), "a pipe that does not end has its time", async () => {
+  await using folder = await temporary();
+  const path = `${folder.path}/pipe`;
+  await new Deno.Command("mkfifo", { args: [path] }).output();
+  const args = ["-c", 'exec sleep 1000 > "$0"', path];
+  await using writer = new Deno.Command("sh", { args }).spawn();
+  const reading = readSource("kernel", path, { timeoutMs: 100 });
+  const error = await assertRejects(() => reading, DenovisorError);
+  writer.kill();
+  const text = `Cannot read the kernel ${path}: it is a pipe that has not ended after 100 ms`;
+  assertEquals([error.code, error.message], ["file", text]);
+});
+
+Deno.test("a file that its room cannot hold is not read; an ELF file may have symbols", async () => {
+  await using folder = await temporary();
+  const path = `${folder.path}/large`;
+  await Deno.writeTextFile(path, "");
+  const room = { name: "the guest's RAM", bytes: 4096 };
+  const read = async () => (await readSource("kernel", path, { room })).bytes.length;
+  await Deno.truncate(path, 4096);
+  assertEquals(await read(), 4096);
+  await Deno.truncate(path, 3 * 1024 ** 3); // takes many seconds to read
+  const text = `Cannot use the kernel ${path}: it has 3221225472 bytes, the guest's RAM has 4096`;
+  const error = await assertRejects(read, DenovisorError);
+  assertEquals([error.code, error.message], ["image", text]);
+  await Deno.writeTextFile(path, "\x7fELF");
+  await Deno.truncate(path, 5000);
+  assertEquals(await read(), 5000);
+});
+
+testWith(programs("mkfifo", "sh", "seq"), "a pipe may not outgrow its room", async () => {
+  await using folder = await temporary();
+  const path = `${folder.path}/pipe`;
+  await new Deno.Command("mkfifo", { args: [path] }).output();
+  await using _writer = new Deno.Command("sh", {
+    args: ["-c", 'seq 100000 > "$0" 2> /dev/null', path],
+  }).spawn();
+  const room = { name: "the guest's RAM", bytes: 4096 };
+  const error = await assertRejects(() => readSource("initrd", path, { room }), DenovisorError);
+  const text =
+    `Cannot use the initrd ${path}: it has more than 4096 bytes, the guest's RAM has 4096`;
+  assertEquals([error.code, error.message], ["image", text]);
 });
 
 Deno.test("a path that is not there, is a folder or may not be read gives one line", async () => {
@@ -73,7 +128,10 @@ Deno.test("a server that takes too long gives one line", async () => {
     return new Promise<Response>((resolve) => answer = () => resolve(new Response("")));
   });
   const url = new URL(`http://127.0.0.1:${server.addr.port}/slow`);
-  const error = await assertRejects(() => readSource("kernel", url, 50), DenovisorError);
+  const error = await assertRejects(
+    () => readSource("kernel", url, { timeoutMs: 50 }),
+    DenovisorError,
+  );
   assertEquals([error.code, error.message.split("\n").length], ["fetch", 1]);
   answer();
   await server.shutdown();
