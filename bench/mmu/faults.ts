@@ -13,13 +13,17 @@ import {
   type Tlb,
   VcpuExit,
 } from "../../src/mmu/mod.ts";
+import { median } from "../result.ts";
 
 /** Pages of a round: 1 GiB by 4 KiB pages. */
 export const PAGES = 2 ** 18;
+/** Rounds of a measurement, of which the median counts. */
+export const ROUNDS = 9;
 /** Blocks of a round: 64 GiB by 2 MiB pages. */
-export const BLOCKS = 2 ** 15;
-/** Pages that the rounds without new mappings touch by turns. */
-export const WARM_PAGES = 4096;
+const BLOCKS = 2 ** 15;
+/** Pages that the rounds without new mappings touch by turns, and how often. */
+const WARM_PAGES = 4096;
+const WARM_FAULTS = 1_000_000;
 const MMIO_GPA = 0x80_fee0_1000;
 const FIRST_PFN = 2 ** 21;
 
@@ -49,7 +53,7 @@ const { FRAME } = PageKind;
 const { PRESENT, RSVD } = Pferr;
 
 /** One VM with one vCPU and `frames` frames of memory from 0 on. */
-export class Faults {
+export class PlainVm {
   readonly mmu: Mmu;
   readonly #vcpu: MmuVcpu;
   readonly #frames: number;
@@ -70,10 +74,9 @@ export class Faults {
     this.#vcpu.pageFault(lo32(MMIO_GPA) | 0, hi32(MMIO_GPA), WRITE, 1, EMULATOR);
   }
 
-  /** One fault for every page of `bytes` bytes, each of which is mapped. */
-  mapAll(bytes: number): void {
-    const count = this.#frames * 4096 / bytes;
-    const shift = Math.log2(bytes);
+  /** One fault for every page of 2^`shift` bytes, each of which is mapped. */
+  mapAll(shift: number): void {
+    const count = this.#frames / 2 ** (shift - 12);
     const vcpu = this.#vcpu;
     for (let i = 0; i < count; i++) {
       const exit = vcpu.pageFault(i << shift, i >>> 32 - shift, WRITE, 1, EMULATOR);
@@ -111,7 +114,63 @@ export class Faults {
 
   /** Protects all pages that were written. */
   takeLog(): void {
-    const slot = this.mmu.findMemslot(0 as Gfn)!;
-    this.mmu.takeDirtyLog(slot, this.#log);
+    this.mmu.takeDirtyLog(this.mmu.findMemslot(0 as Gfn)!, this.#log);
+  }
+}
+
+/** Kinds of faults; the twin prints the same names. */
+export type FaultKind = "map4k" | "map2m" | "spurious" | "mmio" | "log";
+
+/** A VM for each kind of fault. */
+export class Faults {
+  readonly #small = new PlainVm(1, PAGES);
+  readonly #large = new PlainVm(2, BLOCKS * 512);
+  readonly #warm = new PlainVm(1, WARM_PAGES);
+  readonly #logged = new PlainVm(1, PAGES, true);
+
+  constructor() {
+    this.#warm.mapAll(12);
+    this.#logged.mapAll(12);
+  }
+
+  /**
+   * Nanoseconds per fault, the median of ROUNDS rounds.
+   * @param now Nanoseconds of a clock.
+   */
+  measure(kind: FaultKind, now: () => number): number {
+    const times: number[] = [];
+    for (let round = 0; round < ROUNDS; round++) {
+      this.#prepare(kind);
+      const start = now();
+      const count = this.#run(kind);
+      times.push((now() - start) / count);
+    }
+    return median(times);
+  }
+
+  #prepare(kind: FaultKind): void {
+    if (kind === "map4k") this.#small.reset();
+    else if (kind === "map2m") this.#large.reset();
+    else if (kind === "log") this.#logged.takeLog();
+  }
+
+  #run(kind: FaultKind): number {
+    switch (kind) {
+      case "map4k":
+        this.#small.mapAll(12);
+        return PAGES;
+      case "map2m":
+        this.#large.mapAll(21);
+        return BLOCKS;
+      case "spurious":
+        this.#warm.writeAgain(WARM_FAULTS);
+        return WARM_FAULTS;
+      case "mmio":
+        this.#warm.mmio(WARM_FAULTS);
+        return WARM_FAULTS;
+      case "log":
+        this.#logged.writeAgain(PAGES);
+        return PAGES;
+    }
   }
 }

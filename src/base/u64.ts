@@ -82,17 +82,25 @@ export function join32(lo: number, hi: number): number {
 
 /** Low half of a page-table entry's address field: bits 19:0 of the frame, at bits 31:12. Signed. */
 export function frameLo(frame: Gfn | Pfn): number {
-  return (frame >>> 0) << PAGE_SHIFT;
+  return (frame >>> 0) << 12;
 }
 
 /** High half of a page-table entry's address field: bits 39:20 of the frame, at bits 19:0. */
 export function frameHi(frame: Gfn | Pfn): number {
-  return Math.floor(frame / 0x10_0000);
+  // Frames below 8 TiB stay in integer registers.
+  return frame <= 0x7fff_ffff ? frame >>> 20 : Math.floor(frame / 0x10_0000);
 }
 
 /** The frame in bits 51:12 of the entry with halves `lo` and `hi`. */
 export function frameFrom(lo: number, hi: number): number {
-  return (hi & 0xf_ffff) * 0x10_0000 + (lo >>> PAGE_SHIFT);
+  const high = hi & 0xf_ffff;
+  // Frames below 8 TiB stay in integer registers.
+  return high < 0x800 ? high << 20 | lo >>> 12 : high * 0x10_0000 + (lo >>> 12);
+}
+
+/** The number of the block of 2^`bits` frames (`bits` below 31) that `frame` is in. */
+export function blockNumber(frame: Gfn | Pfn, bits: number): number {
+  return frame <= 0x7fff_ffff ? frame >>> bits : Math.floor(frame / 2 ** bits);
 }
 
 /** Bits 31:0 of a frame number, signed: for the offset of a frame in a block of a power of two. */

@@ -12,7 +12,7 @@ import { Notifier } from "./notifier.ts";
 import { NxSplits } from "./nx_splits.ts";
 import { checkOptions, type MmuOptions } from "./options.ts";
 import { eptFormat, LONG_FORMAT, type SpteFormat } from "./spte.ts";
-import { Stat, STAT_NAMES } from "./stats.ts";
+import { MmuStats, STAT_NAMES } from "./stats.ts";
 import { TablePool } from "./table_pool.ts";
 import type { MmuTrace } from "./trace.ts";
 
@@ -44,7 +44,7 @@ export class MmuCore {
   readonly format: SpteFormat;
   readonly mmio: MmioFormat;
   readonly pool: TablePool = new TablePool();
-  readonly counters: Float64Array = new Float64Array(STAT_NAMES.length);
+  readonly stats: MmuStats = new MmuStats();
   readonly nxSplits: NxSplits;
   readonly notifier: Notifier = new Notifier();
   /** By address space: the guest's, and that of its system management mode. */
@@ -82,9 +82,14 @@ export class MmuCore {
     this.pml = options.pml && this.format.dirty !== 0;
     this.mmio = ept ? EPT_MMIO : longMmioFormat(options.maxPhyAddrBits, options.l1tf);
     this.nxHugePages = options.nxHugePages;
-    this.nxSplits = new NxSplits(this.pool, this.counters);
+    this.nxSplits = new NxSplits(this.pool, this.stats);
     this.#fixedQuota = options.maxTables;
     this.updateQuota();
+  }
+
+  /** The counters as they are now, in the order of `STAT_NAMES`. */
+  get counters(): Float64Array {
+    return Float64Array.from(STAT_NAMES, (name) => this.stats[name]);
   }
 
   /** Most tables that may be in use. */
@@ -107,7 +112,7 @@ export class MmuCore {
 
   /** Makes every vCPU forget its translations. */
   flushAll(): void {
-    this.counters[Stat.REMOTE_TLB_FLUSH]++;
+    this.stats.remote_tlb_flush++;
     for (let i = 0; i < this.tlbs.length; i++) this.tlbs[i].flush();
   }
 }

@@ -3,7 +3,7 @@
  * keeps the rule that a 2 MiB block with a reason gives one to the 1 GiB block around it.
  */
 
-import { frameBits, type Gfn } from "../base/u64.ts";
+import { blockNumber, frameBits, type Gfn } from "../base/u64.ts";
 import { blockStart, FRAMES_AT, Level, MAX_LEAF_LEVEL, offsetInBlock } from "./level.ts";
 
 /** Reasons not to map large, for the blocks of one memslot. */
@@ -79,6 +79,6 @@ export class LargePageInfo {
   }
 
   #index(gfn: Gfn, level: number): number {
-    return Math.floor(gfn / FRAMES_AT[level]) - this.#first[level];
+    return blockNumber(gfn, level === Level.SIZE_2M ? 9 : 18) - this.#first[level];
   }
 }

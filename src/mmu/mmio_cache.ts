@@ -1,20 +1,21 @@
-/** The last MMIO address of one vCPU: a second access to the same page exits without any walk. */
+/**
+ * The last MMIO page of one vCPU: a second access to it exits without any walk. Every update of the
+ * memslots empties it, as it begins and as it ends, so that what it holds is always current.
+ */
 
-import type { Gfn } from "../base/u64.ts";
+import { frameHi, frameLo, type Gfn } from "../base/u64.ts";
 import type { Memslots } from "./memslots.ts";
-
-/** No generation: matches none. */
-const NONE = -1;
 
 /** The last MMIO page of one vCPU. */
 export class MmioCache {
-  /** Never matched while 0. */
-  #gfn = 0 as Gfn;
-  /** Halves of the linear page; never matched while both are 0. */
+  /** Halves of the guest physical address of the page; both 0 match nothing. */
+  #gpaLo = 0;
+  #gpaHi = 0;
+  /** Halves of the linear address of the page; both 0 match nothing. */
   #gvaLo = 0;
   #gvaHi = 0;
+  #gfn = 0 as Gfn;
   #access = 0;
-  #generation = NONE;
 
   /** Rights of the cached page (`Acc`). */
   get access(): number {
@@ -26,8 +27,9 @@ export class MmioCache {
   }
 
   /**
-   * Remembers a page, unless an update of the memslots is under way.
-   * @param generation Of the memslots when the page was found to be in none.
+   * Remembers a page, unless an update of the memslots is under way or has been since it was found to
+   * be in none.
+   * @param generation Of the memslots at that time.
    * @param gvaLo Halves of the linear address; 0 when it is not known or means nothing.
    */
   fill(
@@ -38,24 +40,23 @@ export class MmioCache {
     gfn: Gfn,
     access: number,
   ): void {
-    if (slots.updating) return;
+    if (slots.updating || generation !== slots.generation) return;
+    this.#gpaLo = frameLo(gfn);
+    this.#gpaHi = frameHi(gfn);
     this.#gvaLo = gvaLo & ~0xfff;
     this.#gvaHi = gvaHi | 0;
     this.#gfn = gfn;
     this.#access = access;
-    this.#generation = generation;
   }
 
-  matchesGfn(slots: Memslots, gfn: Gfn): boolean {
-    return this.#generation === slots.generation && !slots.updating && this.#gfn === gfn &&
-      gfn !== 0;
+  /** True for an address, guest physical by halves, in the page. Never for frame 0. */
+  matchesGpa(lo: number, hi: number): boolean {
+    return this.#gpaLo === (lo & ~0xfff) && this.#gpaHi === hi && (lo >>> 12 | hi) !== 0;
   }
 
-  /** Of a linear address, given by halves. */
-  matchesGva(slots: Memslots, lo: number, hi: number): boolean {
-    return this.#generation === slots.generation && !slots.updating &&
-      (this.#gvaLo | this.#gvaHi) !== 0 && this.#gvaLo === (lo & ~0xfff) &&
-      this.#gvaHi === (hi | 0);
+  /** True for a linear address, by halves, in the page. Never for page 0. */
+  matchesGva(lo: number, hi: number): boolean {
+    return this.#gvaLo === (lo & ~0xfff) && this.#gvaHi === (hi | 0) && (lo >>> 12 | hi) !== 0;
   }
 
   /** Forgets a linear page. */
@@ -64,9 +65,10 @@ export class MmioCache {
   }
 
   clear(): void {
+    this.#gpaLo = 0;
+    this.#gpaHi = 0;
     this.#gvaLo = 0;
     this.#gvaHi = 0;
     this.#gfn = 0 as Gfn;
-    this.#generation = NONE;
   }
 }

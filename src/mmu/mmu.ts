@@ -17,7 +17,7 @@ import { ShadowEngine } from "./shadow/engine.ts";
 import { ShadowState } from "./shadow/state.ts";
 import { zapShadowsOf } from "./shadow/zap.ts";
 import { SlotUpdates } from "./slot_updates.ts";
-import { type StatName, statsByName } from "./stats.ts";
+import type { StatName } from "./stats.ts";
 import { TableWalk } from "./table_walk.ts";
 import type { MmuTrace } from "./trace.ts";
 import { MmuVcpu } from "./vcpu.ts";
@@ -47,7 +47,7 @@ export class Mmu {
     this.core.engines.push(this.direct);
     this.#maker = new SpteMaker(this.core);
     this.#walk = new TableWalk(this.core);
-    this.#slots = new SlotUpdates(this.core, () => this.zapAll());
+    this.#slots = new SlotUpdates(this.core, () => this.zapAll(), () => this.#forgetMmio());
     this.writeTracking = new WriteTracking(this.core);
     this.shadow = this.core.tdp ? undefined : this.#createShadow();
   }
@@ -171,7 +171,7 @@ export class Mmu {
 
   /** Counters under KVM's names. */
   stats(): Record<StatName, number> {
-    return statsByName(this.core.counters);
+    return this.core.stats.snapshot();
   }
 
   /** Where events go; undefined: nowhere. */
@@ -196,6 +196,10 @@ export class Mmu {
     this.core.writeGuard = engine;
     this.writeTracking.unprotect = (gfn) => zapShadowsOf(state, gfn);
     return engine;
+  }
+
+  #forgetMmio(): void {
+    for (const vcpu of this.#vcpus) vcpu.state.mmioCache.clear();
   }
 
   #reloadRoots(): void {

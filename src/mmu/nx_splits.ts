@@ -4,7 +4,7 @@
  * in order of age, so that recovery can give the large pages back.
  */
 
-import { Stat } from "./stats.ts";
+import type { MmuStats } from "./stats.ts";
 import { grown, TableFlag, type TablePool } from "./table_pool.ts";
 
 /** Recovery zaps this fraction of the list each time. */
@@ -15,13 +15,13 @@ export const RECOVERY_PERIOD_MS = 60_000;
 /** The list of NX splits, oldest first; table 0 is its head. */
 export class NxSplits {
   readonly #pool: TablePool;
-  readonly #counters: Float64Array;
+  readonly #stats: MmuStats;
   #next: Int32Array = new Int32Array(0);
   #prev: Int32Array = new Int32Array(0);
 
-  constructor(pool: TablePool, counters: Float64Array) {
+  constructor(pool: TablePool, stats: MmuStats) {
     this.#pool = pool;
-    this.#counters = counters;
+    this.#stats = stats;
     pool.whenGrown((capacity) => {
       this.#next = grown(this.#next, new Int32Array(capacity));
       this.#prev = grown(this.#prev, new Int32Array(capacity));
@@ -30,7 +30,7 @@ export class NxSplits {
 
   /** Tables in the list. */
   get count(): number {
-    return this.#counters[Stat.NX_LPAGE_SPLITS];
+    return this.#stats.nx_lpage_splits;
   }
 
   /** The table that has been here longest, or 0. */
@@ -49,7 +49,7 @@ export class NxSplits {
     flags[table] |= TableFlag.NX_SPLIT;
     if (!account || (flags[table] & TableFlag.NX_ACCOUNTED) !== 0) return;
     flags[table] |= TableFlag.NX_ACCOUNTED;
-    this.#counters[Stat.NX_LPAGE_SPLITS]++;
+    this.#stats.nx_lpage_splits++;
     const last = this.#prev[0];
     this.#next[last] = table;
     this.#prev[table] = last;
@@ -61,7 +61,7 @@ export class NxSplits {
   remove(table: number): void {
     const { flags } = this.#pool;
     if ((flags[table] & TableFlag.NX_ACCOUNTED) !== 0) {
-      this.#counters[Stat.NX_LPAGE_SPLITS]--;
+      this.#stats.nx_lpage_splits--;
       this.#next[this.#prev[table]] = this.#next[table];
       this.#prev[this.#next[table]] = this.#prev[table];
     }

@@ -2,7 +2,6 @@
 
 import type { MmuCore } from "./core.ts";
 import type { MappingEngine } from "./mapping_engine.ts";
-import { Stat } from "./stats.ts";
 import { TableFlag } from "./table_pool.ts";
 import { Tp } from "./trace.ts";
 
@@ -50,7 +49,7 @@ export function zapOldest(core: MmuCore, count: number): number {
     table = newer;
   }
   if (zapped > 0) {
-    core.counters[Stat.MMU_RECYCLED] += zapped;
+    core.stats.mmu_recycled += zapped;
     core.flushAll();
   }
   return zapped;

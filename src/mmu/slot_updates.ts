@@ -12,11 +12,16 @@ import { MMIO_GENERATIONS } from "./mmio_spte.ts";
 export class SlotUpdates {
   readonly #core: MmuCore;
   readonly #zapAll: () => void;
+  readonly #forgetMmio: () => void;
 
-  /** @param zapAll Throws away all tables of all address spaces. */
-  constructor(core: MmuCore, zapAll: () => void) {
+  /**
+   * @param zapAll Throws away all tables of all address spaces.
+   * @param forgetMmio Empties the MMIO cache of every vCPU.
+   */
+  constructor(core: MmuCore, zapAll: () => void, forgetMmio: () => void) {
     this.#core = core;
     this.#zapAll = zapAll;
+    this.#forgetMmio = forgetMmio;
   }
 
   /**
@@ -96,10 +101,12 @@ export class SlotUpdates {
   #install(space: Memslots, slots: readonly Memslot[]): void {
     const core = this.#core;
     space.updating = true;
+    this.#forgetMmio();
     core.hooks?.duringSlotUpdate?.();
     space.replace(slots);
     space.nextGeneration();
     space.updating = false;
+    this.#forgetMmio();
     core.updateQuota();
     core.changes++;
     const generation = space.generation % MMIO_GENERATIONS;

@@ -19,7 +19,6 @@ import {
   SpteLo,
   withoutRights,
 } from "./spte.ts";
-import { Stat } from "./stats.ts";
 
 /** Stores an entry over one that may be present. */
 export function updateSpte(core: MmuCore, sptep: number, lo: number, hi: number): boolean {
@@ -51,7 +50,7 @@ export function dropLeaf(core: MmuCore, sptep: number): void {
   pool.clear(sptep);
   core.changes++;
   if (!isPresent(lo, hi)) return;
-  if ((lo & SpteLo.LARGE) !== 0) core.counters[Stat.LPAGES]--;
+  if ((lo & SpteLo.LARGE) !== 0) core.stats.lpages--;
   const pfn = pfnOf(lo, hi);
   if (isAccessed(format, lo, hi)) core.host.setAccessed(pfn);
   if (isDirty(format, lo)) core.host.setDirty(pfn);

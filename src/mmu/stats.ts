@@ -1,29 +1,6 @@
 /** Counters under the names that KVM gives them in debugfs. */
 
-/** Indices of the counters. */
-export const Stat = {
-  PF_FIXED: 0,
-  PF_GUEST: 1,
-  INVLPG: 2,
-  TLB_FLUSH: 3,
-  MMIO_EXITS: 4,
-  INSN_EMULATION: 5,
-  INSN_EMULATION_FAIL: 6,
-  MMU_SHADOW_ZAPPED: 7,
-  MMU_PTE_WRITE: 8,
-  MMU_PTE_UPDATED: 9,
-  MMU_PDE_ZAPPED: 10,
-  MMU_FLOODED: 11,
-  MMU_RECYCLED: 12,
-  MMU_CACHE_MISS: 13,
-  MMU_UNSYNC: 14,
-  REMOTE_TLB_FLUSH: 15,
-  LPAGES: 16,
-  NX_LPAGE_SPLITS: 17,
-  MAX_MMU_PAGE_HASH_COLLISIONS: 18,
-} as const;
-
-/** Names of the counters, in the order of `Stat`. */
+/** Names of the counters. */
 export const STAT_NAMES = [
   "pf_fixed",
   "pf_guest",
@@ -49,9 +26,30 @@ export const STAT_NAMES = [
 /** A counter's name. */
 export type StatName = typeof STAT_NAMES[number];
 
-/** All counters by name. */
-export function statsByName(counters: Float64Array): Record<StatName, number> {
-  const out: Partial<Record<StatName, number>> = {};
-  for (let i = 0; i < STAT_NAMES.length; i++) out[STAT_NAMES[i]] = counters[i];
-  return out as Record<StatName, number>;
+/** The counters of one MMU: plain fields, which V8 counts up fastest. */
+export class MmuStats implements Record<StatName, number> {
+  pf_fixed = 0;
+  pf_guest = 0;
+  invlpg = 0;
+  tlb_flush = 0;
+  mmio_exits = 0;
+  insn_emulation = 0;
+  insn_emulation_fail = 0;
+  mmu_shadow_zapped = 0;
+  mmu_pte_write = 0;
+  mmu_pte_updated = 0;
+  mmu_pde_zapped = 0;
+  mmu_flooded = 0;
+  mmu_recycled = 0;
+  mmu_cache_miss = 0;
+  mmu_unsync = 0;
+  remote_tlb_flush = 0;
+  lpages = 0;
+  nx_lpage_splits = 0;
+  max_mmu_page_hash_collisions = 0;
+
+  /** A copy that no longer changes. */
+  snapshot(): Record<StatName, number> {
+    return { ...this };
+  }
 }

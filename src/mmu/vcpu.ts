@@ -3,7 +3,7 @@
 import { frameFrom, type Gfn } from "../base/u64.ts";
 import type { MmuCore } from "./core.ts";
 import type { DirectEngine } from "./direct/engine.ts";
-import { nonpagingPageFault, tdpPageFault } from "./direct/page_fault.ts";
+import { directPageFault } from "./direct/page_fault.ts";
 import { describeFailure } from "./failure.ts";
 import { type Fault, FaultResult, VcpuExit } from "./fault.ts";
 import type { Tlb } from "./host.ts";
@@ -21,7 +21,6 @@ import { shadowPageFault } from "./shadow/page_fault.ts";
 import { pteWrite } from "./shadow/pte_write.ts";
 import { ShadowRoots } from "./shadow/roots.ts";
 import type { ShadowState } from "./shadow/state.ts";
-import { Stat } from "./stats.ts";
 import type { TableWalk } from "./table_walk.ts";
 import { Tp } from "./trace.ts";
 import { VcpuState } from "./vcpu_state.ts";
@@ -31,7 +30,6 @@ import type { WriteTracking } from "./write_track.ts";
 // V8 folds a module's own constants, not those of an imported object: this is a hot path.
 const { CONTINUE, EMULATE, FIXED, INVALID, RETRY, SPURIOUS } = FaultResult;
 const { RESUME, USERSPACE } = VcpuExit;
-const { INSN_EMULATION, INSN_EMULATION_FAIL, MMIO_EXITS } = Stat;
 const { GUEST_TABLE } = PferrHigh;
 const { RSVD } = Pferr;
 const { OK } = LoadResult;
@@ -228,8 +226,7 @@ export class MmuVcpu {
       fault.prefault = true;
       if (this.#isDirect) {
         fault.gfn = frameFrom(ready.addressLo, ready.addressHi) as Gfn;
-        if (this.#core.tdp) tdpPageFault(state, fault);
-        else nonpagingPageFault(state, fault);
+        directPageFault(state, fault);
       } else shadowPageFault(this.shadow!, fault);
     }
   }
@@ -237,7 +234,7 @@ export class MmuVcpu {
   /** The guest executes INVLPG, or the machine flushes one linear address for it. */
   invlpg(lo: number, hi: number): void {
     const { state, shadow, roots } = this;
-    this.#core.counters[Stat.INVLPG]++;
+    this.#core.stats.invlpg++;
     if (!isCanonical(hi, linearAddressBits(this.#role))) return;
     state.mmioCache.clearGva(lo, hi);
     if (shadow !== undefined && roots !== undefined && !this.isDirect && shadow.hasRoots) {
@@ -280,17 +277,19 @@ export class MmuVcpu {
   #directFault(lo: number, hi: number, code: number): FaultResult {
     const { state, fault } = this;
     const core = this.#core;
+    if ((code & RSVD) !== 0 && state.mmioCache.matchesGpa(lo, hi)) {
+      fault.gfn = state.mmioCache.gfn;
+      return EMULATE;
+    }
     if ((hi & state.illegalHi) !== 0) return FaultResult.BAD_ADDRESS;
     if (core.hooks !== undefined) core.hooks.afterEntry?.();
-    const gfn = frameFrom(lo, hi) as Gfn;
-    fault.gfn = gfn;
+    fault.gfn = frameFrom(lo, hi) as Gfn;
     if ((code & RSVD) !== 0) {
-      if (state.mmioCache.matchesGfn(state.slots, gfn)) return EMULATE;
       const { root, rootLevel } = state;
       const known = mmioFault(state, fault, this.#walk, true, root, rootLevel, undefined);
       if (known !== INVALID) return known;
     }
-    return core.tdp ? tdpPageFault(state, fault) : nonpagingPageFault(state, fault);
+    return directPageFault(state, fault);
   }
 
   #shadowFault(lo: number, hi: number): FaultResult {
@@ -306,7 +305,7 @@ export class MmuVcpu {
     if (fault.reserved) {
       const { permissions } = shadow.rules;
       if (
-        !this.#role.guestMode && state.mmioCache.matchesGva(state.slots, lo, hi) &&
+        !this.#role.guestMode && state.mmioCache.matchesGva(lo, hi) &&
         !isRefused(state, fault, permissions, state.mmioCache.access)
       ) {
         fault.gfn = state.mmioCache.gfn;
@@ -321,18 +320,19 @@ export class MmuVcpu {
 
   #emulate(emulator: MmuEmulator): VcpuExit {
     const { fault } = this;
-    const { counters } = this.#core;
+    const { stats } = this.#core;
     const { addressLo, addressHi } = fault;
     const isMmio = fault.slot === undefined;
     // The CPU itself writes a guest table (its flags): that cannot be emulated, only be allowed.
     if ((fault.codeHi & GUEST_TABLE) !== 0 && !isMmio && this.#allowTableWrite()) {
       return RESUME;
     }
-    counters[INSN_EMULATION]++;
+    stats.insn_emulation++;
     const mayRetry = !isMmio && !this.#role.guestMode;
     const exit = emulator.emulate(this, addressLo, addressHi, mayRetry);
     if (exit === USERSPACE) {
-      counters[isMmio ? MMIO_EXITS : INSN_EMULATION_FAIL]++;
+      if (isMmio) stats.mmio_exits++;
+      else stats.insn_emulation_fail++;
     }
     return exit;
   }

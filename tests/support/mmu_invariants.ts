@@ -12,7 +12,6 @@ import type { Mmu } from "../../src/mmu/mmu.ts";
 import { type RootRole, type RootRoleFields, unpackRootRole } from "../../src/mmu/root_role.ts";
 import { rmapHeads } from "../../src/mmu/shadow/rmap.ts";
 import { isLeaf, isMmio, isPresent, pfnOf, SpteLo } from "../../src/mmu/spte.ts";
-import { Stat } from "../../src/mmu/stats.ts";
 import { TABLE_WORDS, TableFlag } from "../../src/mmu/table_pool.ts";
 import type { HostModel } from "./host_model.ts";
 
@@ -164,10 +163,10 @@ class Checker {
   }
 
   #counters(): void {
-    const { counters, pool } = this.#mmu.core;
+    const { pool, stats } = this.#mmu.core;
     const large = this.#leaves.filter((leaf) => leaf.level > 1).length;
-    if (counters[Stat.LPAGES] !== large) {
-      this.#fail(`lpages ${counters[Stat.LPAGES]}, there are ${large}`);
+    if (stats.lpages !== large) {
+      this.#fail(`lpages ${stats.lpages}, there are ${large}`);
     }
     let splits = 0;
     let unsync = 0;
@@ -181,8 +180,8 @@ class Checker {
       unsync++;
       if (role.level !== 1 || role.direct) this.#fail(`table ${table} must not be unsync`);
     }
-    if (counters[Stat.NX_LPAGE_SPLITS] !== splits) this.#fail(`nx_lpage_splits: ${splits}`);
-    if (counters[Stat.MMU_UNSYNC] !== unsync) this.#fail(`mmu_unsync: ${unsync}`);
+    if (stats.nx_lpage_splits !== splits) this.#fail(`nx_lpage_splits: ${splits}`);
+    if (stats.mmu_unsync !== unsync) this.#fail(`mmu_unsync: ${unsync}`);
     const state = this.#mmu.shadow?.state;
     if (state === undefined) return;
     if (state.indirectPages !== indirect) this.#fail(`indirect pages: ${indirect}`);

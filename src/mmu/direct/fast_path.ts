@@ -4,7 +4,6 @@
  * compare-and-exchange; the memslot decides nothing but where the write is logged.
  */
 
-import type { Gfn } from "../../base/u64.ts";
 import { Cause, type Fault, FaultResult } from "../fault.ts";
 import { entryOffset } from "../level.ts";
 import { Pferr } from "../pferr.ts";
@@ -96,9 +95,7 @@ function exchange(
   if (pool.words[sptep] !== lo || pool.words[sptep + 1] !== hi) return false;
   pool.store(sptep, newLo, newHi);
   core.changes++;
-  if (isWritable(newLo) && !isWritable(lo) && fault.slot !== undefined) {
-    fault.slot.markDirty(fault.gfn as Gfn);
-  }
+  if (isWritable(newLo) && !isWritable(lo)) vcpu.slots.find(fault.gfn)?.markDirty(fault.gfn);
   return true;
 }
 

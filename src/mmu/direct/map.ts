@@ -10,7 +10,6 @@ import { mmioHi, mmioLo } from "../mmio_spte.ts";
 import { Acc, Pferr } from "../pferr.ts";
 import { isPresent, isWritable, pfnOf, SpteLo } from "../spte.ts";
 import { dropLeaf, updateSpte } from "../spte_ops.ts";
-import { Stat } from "../stats.ts";
 import { TableFlag } from "../table_pool.ts";
 import { Tp } from "../trace.ts";
 import { traceSetSpte } from "../trace_points.ts";
@@ -21,7 +20,6 @@ import { linkNewTable, zapSubtree } from "./tables.ts";
 // V8 folds a module's own constants, not those of an imported object: this is a hot path.
 const { EMULATE, FIXED, RETRY, SPURIOUS } = FaultResult;
 const { ALREADY_ALLOWED, GAINED, ROOT_INVALID } = Cause;
-const { LPAGES, PF_FIXED, TLB_FLUSH } = Stat;
 const { CAN_UNSYNC, HOST_WRITABLE, SPECULATIVE, WAS_WRITABLE, WRITTEN } = LeafHow;
 const { LARGE } = SpteLo;
 const { SIZE_4K } = Level;
@@ -61,7 +59,7 @@ export function mapDirect(vcpu: VcpuState, fault: Fault): FaultResult {
   const result = (words[sptep] | words[sptep + 1]) === 0 && fault.pfn >= 0
     ? setNewLeaf(vcpu, fault, sptep, goal)
     : setLeaf(vcpu, fault, sptep, goal);
-  if (result !== SPURIOUS) core.counters[PF_FIXED]++;
+  if (result !== SPURIOUS) core.stats.pf_fixed++;
   if (goal === SIZE_4K && core.prefetch && fault.pfn >= 0) {
     prefetchNeighbours(vcpu, fault, table, sptep);
   }
@@ -132,14 +130,14 @@ function setNewLeaf(vcpu: VcpuState, fault: Fault, sptep: number, level: number)
   words[sptep] = maker.lo;
   core.changes++;
   fault.cause = GAINED;
-  if (level > 1) core.counters[LPAGES]++;
+  if (level > 1) core.stats.lpages++;
   if (core.trace !== undefined) traceSetSpte(core, start, sptep, level);
   return maker.writeProtected ? afterProtection(vcpu, fault) : FIXED;
 }
 
 /** The guest may not write the page: a table or a tracked page. */
 function afterProtection(vcpu: VcpuState, fault: Fault): FaultResult {
-  vcpu.core.counters[TLB_FLUSH]++;
+  vcpu.core.stats.tlb_flush++;
   vcpu.tlb.flush();
   return fault.write ? EMULATE : FIXED;
 }

@@ -3,6 +3,7 @@
  * function. Its steps and their order: `mmu-spec` §2 (6) with the corrections of §7.
  */
 
+import type { MmuCore } from "../core.ts";
 import { Cause, type Fault, FaultResult } from "../fault.ts";
 import { faultIn } from "../fault_in.ts";
 import { Level } from "../level.ts";
@@ -20,36 +21,23 @@ const MMIO_RIGHTS = Acc.WRITE | Acc.USER;
 /** Most tables that one fault makes, with the prefetch of its neighbours. */
 export const TABLES_A_FAULT = 8;
 
-/** Handles a stage-2 fault: `fault` holds a guest physical address, by halves and as a frame. */
-export function tdpPageFault(vcpu: VcpuState, fault: Fault): FaultResult {
-  const { core } = vcpu;
-  fault.maxLevel = core.mtrr === undefined
-    ? core.maxPageLevel
-    : core.mtrr.largestUniformLevel(fault.gfn, core.maxPageLevel);
-  return directPageFault(vcpu, fault);
-}
-
-/** Handles a fault of a guest with paging off, whose linear addresses are physical. */
-export function nonpagingPageFault(vcpu: VcpuState, fault: Fault): FaultResult {
-  // PAE tables have no 1 GiB pages.
-  fault.maxLevel = Math.min(Level.SIZE_2M, vcpu.core.maxPageLevel);
-  return directPageFault(vcpu, fault);
-}
-
-function directPageFault(vcpu: VcpuState, fault: Fault): FaultResult {
+/**
+ * Handles a fault whose address is guest physical, by halves and as a frame: of stage 2, or of a guest
+ * with paging off.
+ */
+export function directPageFault(vcpu: VcpuState, fault: Fault): FaultResult {
   const { core, slots } = vcpu;
-  const slot = slots.find(fault.gfn);
-  fault.slot = slot;
-  fault.generation = slots.generation;
+  // A page whose writes are tracked is not for the fast path: nothing may give it the right back.
   const how = fault.code & (PRESENT | WRITE | RSVD);
-  if (how === (PRESENT | WRITE)) {
-    if (slot !== undefined && slot.isTracked(fault.gfn)) return EMULATE;
-    const fast = fastPageFault(vcpu, fault);
-    if (fast !== INVALID) return fast;
-  } else if (core.format.accessTracking) {
+  if (how === (PRESENT | WRITE) || core.format.accessTracking) {
     const fast = fastPageFault(vcpu, fault);
     if (fast !== INVALID) return fast;
   }
+  const slot = slots.find(fault.gfn);
+  fault.slot = slot;
+  fault.generation = slots.generation;
+  if (how === (PRESENT | WRITE) && slot !== undefined && slot.isTracked(fault.gfn)) return EMULATE;
+  fault.maxLevel = core.tdp ? stageTwoLimit(core, fault) : nonpagingLimit(core);
 
   const { hooks } = core;
   if (hooks !== undefined && hooks.failTopup?.() === true) return NO_MEMORY;
@@ -65,6 +53,17 @@ function directPageFault(vcpu: VcpuState, fault: Fault): FaultResult {
   const result = mapLocked(vcpu, fault);
   if (fault.pfn >= 0) core.host.putPage(fault.pfn);
   return result;
+}
+
+/** A page may not span two memory types. */
+function stageTwoLimit(core: MmuCore, fault: Fault): number {
+  const { mtrr, maxPageLevel } = core;
+  return mtrr === undefined ? maxPageLevel : mtrr.largestUniformLevel(fault.gfn, maxPageLevel);
+}
+
+/** PAE tables have no 1 GiB pages. */
+function nonpagingLimit(core: MmuCore): number {
+  return Math.min(Level.SIZE_2M, core.maxPageLevel);
 }
 
 /** What another host would do under its lock. */

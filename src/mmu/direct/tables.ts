@@ -11,7 +11,6 @@ import { childRole } from "../root_role.ts";
 import { Acc } from "../pferr.ts";
 import { isLeaf, isPresent, pfnOf, SpteLo } from "../spte.ts";
 import { dropLeaf } from "../spte_ops.ts";
-import { Stat } from "../stats.ts";
 import { TABLE_WORDS, TableFlag } from "../table_pool.ts";
 import { Tp } from "../trace.ts";
 import { traceTable } from "../trace_points.ts";
@@ -29,7 +28,7 @@ export function linkNewTable(
   const table = pool.allocate(gfn, role, 0, core.generation);
   pool.parent[table] = sptep;
   pool.children[parent]++;
-  core.counters[Stat.MMU_CACHE_MISS]++;
+  core.stats.mmu_cache_miss++;
   if (core.trace !== undefined) traceTable(core, Tp.GET_PAGE, table, true);
   const number = table as Pfn;
   pool.store(
@@ -58,7 +57,7 @@ export function zapSubtree(core: MmuCore, table: number): number {
     else if ((lo | hi) !== 0) dropLeaf(core, at);
   }
   if (core.trace !== undefined) traceTable(core, Tp.PREPARE_ZAP_PAGE, table, false);
-  core.counters[Stat.MMU_SHADOW_ZAPPED]++;
+  core.stats.mmu_shadow_zapped++;
   core.changes++;
   if (parent >= 0) {
     pool.clear(parent);

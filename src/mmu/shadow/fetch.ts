@@ -4,7 +4,6 @@ import { decideLevel } from "../decide_level.ts";
 import { Cause, type Fault, FaultResult } from "../fault.ts";
 import { blockStart, Level, tableIndex } from "../level.ts";
 import { isPresent, pfnOf, SpteLo } from "../spte.ts";
-import { Stat } from "../stats.ts";
 import { TABLE_WORDS, TableFlag } from "../table_pool.ts";
 import { Tp } from "../trace.ts";
 import type { ShadowContext } from "./context.ts";
@@ -72,7 +71,7 @@ export function fetch(context: ShadowContext, fault: Fault, access: number): Fau
     sptep = table * TABLE_WORDS + tableIndex(lo, hi, level - 1) * 2;
   }
   const result = setFaultLeaf(shadow, vcpu, fault, sptep, level, access);
-  if (result !== FaultResult.SPURIOUS) core.counters[Stat.PF_FIXED]++;
+  if (result !== FaultResult.SPURIOUS) core.stats.pf_fixed++;
   if (level === Level.SIZE_4K && core.prefetch && fault.hasPage) {
     prefetchGuest(context, fault, table, sptep);
   }

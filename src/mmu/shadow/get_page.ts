@@ -6,7 +6,6 @@ import { isObsolete } from "../reclaim.ts";
 import { childRole, quadrantOf, RoleMask, type RootRole } from "../root_role.ts";
 import { forRange } from "../slot_updates.ts";
 import { SpteLo } from "../spte.ts";
-import { Stat } from "../stats.ts";
 import { TableFlag } from "../table_pool.ts";
 import { Tp } from "../trace.ts";
 import { traceTable } from "../trace_points.ts";
@@ -66,7 +65,7 @@ function makePage(
 ): number {
   const { shadow } = context;
   const { core } = shadow;
-  core.counters[Stat.MMU_CACHE_MISS]++;
+  core.stats.mmu_cache_miss++;
   core.changes++;
   const page = core.pool.allocate(gfn, role, TableFlag.SHADOW, core.generation);
   shadow.enter(page);

@@ -6,7 +6,6 @@ import { faultIn } from "../fault_in.ts";
 import { blockStart, Level } from "../level.ts";
 import { Acc, Access, Pferr } from "../pferr.ts";
 import { isObsolete, makeTablesAvailable } from "../reclaim.ts";
-import { Stat } from "../stats.ts";
 import { WalkFault } from "../walk/mod.ts";
 import type { ShadowContext } from "./context.ts";
 import { clearFlood, fetch } from "./fetch.ts";
@@ -73,7 +72,7 @@ function translate(context: ShadowContext, fault: Fault): FaultResult {
     guestFault.errorCode = result.errorCode;
     guestFault.addressLo = addressLo;
     guestFault.addressHi = addressHi;
-    vcpu.core.counters[Stat.PF_GUEST]++;
+    vcpu.core.stats.pf_guest++;
   }
   return fault.end(FaultResult.RETRY, Cause.GUEST_EXCEPTION);
 }

@@ -4,7 +4,6 @@ import { frameFrom, type Gfn } from "../../base/u64.ts";
 import { isObsolete } from "../reclaim.ts";
 import { RoleMask, RoleShift } from "../root_role.ts";
 import { isPresent } from "../spte.ts";
-import { Stat } from "../stats.ts";
 import { TABLE_WORDS } from "../table_pool.ts";
 import type { ShadowContext } from "./context.ts";
 import { refill } from "./prefetch.ts";
@@ -29,7 +28,7 @@ export function pteWrite(context: ShadowContext, lo: number, hi: number, sizeByt
     offset &= ~7;
     size = 8;
   }
-  core.counters[Stat.MMU_PTE_WRITE]++;
+  core.stats.mmu_pte_write++;
   core.changes++;
   let flush = false;
   let page = shadow.firstInBucket(gfn);
@@ -41,7 +40,7 @@ export function pteWrite(context: ShadowContext, lo: number, hi: number, sizeByt
     }
     if (isMisaligned(shadow, page, offset, size) || isFlooded(shadow, page)) {
       zapShadowPage(shadow, page);
-      core.counters[Stat.MMU_FLOODED]++;
+      core.stats.mmu_flooded++;
       flush = true;
       // Other pages of the bucket may have gone with it.
       page = shadow.firstInBucket(gfn);
@@ -71,7 +70,7 @@ function isFlooded(shadow: ShadowState, page: number): boolean {
 /** Zaps the entries that shadow what was written, and fills a last-level one again. */
 function update(context: ShadowContext, page: number, guestOffset: number): boolean {
   const { shadow } = context;
-  const { counters, pool } = shadow.core;
+  const { pool, stats } = shadow.core;
   const role = shadow.role(page);
   const level = shadow.level(page);
   let offset = guestOffset;
@@ -95,9 +94,9 @@ function update(context: ShadowContext, page: number, guestOffset: number): bool
     flush ||= isThere;
     if (!context.matches(role)) continue;
     if (level > 1) {
-      counters[Stat.MMU_PDE_ZAPPED]++;
+      stats.mmu_pde_zapped++;
     } else {
-      counters[Stat.MMU_PTE_UPDATED]++;
+      stats.mmu_pte_updated++;
       refill(context, page, index);
     }
   }

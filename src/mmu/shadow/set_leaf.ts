@@ -8,7 +8,6 @@ import type { Memslot } from "../memslot.ts";
 import { mmioHi, mmioLo } from "../mmio_spte.ts";
 import { isPresent, isWritable, pfnOf, SpteLo } from "../spte.ts";
 import { updateSpte } from "../spte_ops.ts";
-import { Stat } from "../stats.ts";
 import { Tp } from "../trace.ts";
 import { traceSetSpte } from "../trace_points.ts";
 import type { VcpuState } from "../vcpu_state.ts";
@@ -38,7 +37,7 @@ export function setFaultLeaf(
     (fault.mapWritable ? LeafHow.HOST_WRITABLE : 0) | (fault.write ? LeafHow.WRITTEN : 0);
   const isProtected = setLeaf(shadow, slot, sptep, level, access, gfn, pfn, how);
   if (isProtected) {
-    core.counters[Stat.TLB_FLUSH]++;
+    core.stats.tlb_flush++;
     vcpu.tlb.flush();
     if (fault.write) return fault.end(FaultResult.EMULATE, Cause.GAINED);
   }
@@ -87,7 +86,7 @@ export function setLeaf(
   if (flush) core.flushAll();
   if (core.trace !== undefined) traceSetSpte(core, gfn, sptep, level);
   if (!mapped) {
-    if (level > 1) core.counters[Stat.LPAGES]++;
+    if (level > 1) core.stats.lpages++;
     addToRmap(shadow, slot, gfn, sptep);
   }
   return isProtected;

@@ -9,7 +9,6 @@ import { ENTRIES, FRAMES_AT } from "../level.ts";
 import type { SpteMaker } from "../make_spte.ts";
 import type { Memslot } from "../memslot.ts";
 import { roleIsDirect, roleLevel, RoleMask, type RootRole } from "../root_role.ts";
-import { Stat } from "../stats.ts";
 import { grown, TABLE_WORDS, TableFlag } from "../table_pool.ts";
 import type { WriteTracking } from "../write_track.ts";
 import { EMPTY, PteLists } from "./pte_lists.ts";
@@ -145,9 +144,9 @@ export class ShadowState {
 
   /** Counts a search that had to pass `collisions` pages of other frames. */
   countCollisions(collisions: number): void {
-    const { counters } = this.core;
-    if (collisions > counters[Stat.MAX_MMU_PAGE_HASH_COLLISIONS]) {
-      counters[Stat.MAX_MMU_PAGE_HASH_COLLISIONS] = collisions;
+    const { stats } = this.core;
+    if (collisions > stats.max_mmu_page_hash_collisions) {
+      stats.max_mmu_page_hash_collisions = collisions;
     }
   }
 

@@ -5,7 +5,6 @@
 
 import type { Gfn } from "../../base/u64.ts";
 import { isLeaf, isPresent, pfnOf } from "../spte.ts";
-import { Stat } from "../stats.ts";
 import { TABLE_WORDS, TableFlag } from "../table_pool.ts";
 import { Tp } from "../trace.ts";
 import { traceTable } from "../trace_points.ts";
@@ -16,7 +15,7 @@ import { type ShadowState, tableOf } from "./state.ts";
 export function markUnsync(shadow: ShadowState, table: number): void {
   const { core } = shadow;
   core.pool.flags[table] |= TableFlag.UNSYNC;
-  core.counters[Stat.MMU_UNSYNC]++;
+  core.stats.mmu_unsync++;
   core.changes++;
   if (core.trace !== undefined) traceTable(core, Tp.UNSYNC_PAGE, table, false);
   markParents(shadow, table);
@@ -27,7 +26,7 @@ export function clearUnsync(shadow: ShadowState, table: number): void {
   const { core } = shadow;
   if (core.trace !== undefined) traceTable(core, Tp.SYNC_PAGE, table, false);
   core.pool.flags[table] &= ~TableFlag.UNSYNC;
-  core.counters[Stat.MMU_UNSYNC]--;
+  core.stats.mmu_unsync--;
   core.changes++;
 }
 

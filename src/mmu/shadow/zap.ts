@@ -3,7 +3,6 @@
 import type { Gfn } from "../../base/u64.ts";
 import { isObsolete } from "../reclaim.ts";
 import { RoleMask } from "../root_role.ts";
-import { Stat } from "../stats.ts";
 import { TABLE_WORDS, TableFlag } from "../table_pool.ts";
 import { Tp } from "../trace.ts";
 import { traceTable } from "../trace_points.ts";
@@ -23,7 +22,7 @@ export function zapShadowPage(shadow: ShadowState, table: number): number {
   let zapped = 1 + zapUnsyncBelow(shadow, table);
   const wasObsolete = isObsolete(core, table);
   if (core.trace !== undefined) traceTable(core, Tp.PREPARE_ZAP_PAGE, table, false);
-  core.counters[Stat.MMU_SHADOW_ZAPPED]++;
+  core.stats.mmu_shadow_zapped++;
   core.changes++;
   for (let at = table * TABLE_WORDS; at < (table + 1) * TABLE_WORDS; at += 2) {
     if ((pool.words[at] | pool.words[at + 1]) !== 0) clearEntry(shadow, at);
