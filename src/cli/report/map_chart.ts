@@ -2,7 +2,7 @@
 
 import { type MapLayout, MAPPED_SIZES, type Stretch } from "./map_layout.ts";
 import { SIZES } from "./sizes.ts";
-import { address, frames } from "./text.ts";
+import { address, count, frames } from "./text.ts";
 
 const COLUMNS = 64;
 /** Distance from cell to cell, and what of it is drawn. */
@@ -21,11 +21,11 @@ export function mapChart(layout: MapLayout): string {
 }
 
 function grid(stretch: Stretch, cellFrames: number): string {
-  const count = stretch.ram.length;
-  const rows = Math.ceil(count / COLUMNS);
+  const cellCount = stretch.ram.length;
+  const rows = Math.ceil(cellCount / COLUMNS);
   const paths = new Map<string, string>();
   const numbers: string[] = [];
-  for (let cell = 0; cell < count; cell++) {
+  for (let cell = 0; cell < cellCount; cell++) {
     const look = lookOf(stretch, cell, cellFrames);
     if (look === undefined) continue;
     const x = LEFT + cell % COLUMNS * PITCH;
@@ -41,10 +41,10 @@ function grid(stretch: Stretch, cellFrames: number): string {
   }
   const cells = [...paths].map(([look, path]) => `<path class="${look}" d="${path}"/>`);
   const height = rows * PITCH;
-  const end = stretch.start + count * cellFrames;
+  const end = stretch.start + cellCount * cellFrames;
   return `<svg class="map" viewBox="0 0 ${WIDTH} ${height}" role="img" aria-label="Guest memory ` +
     `from ${address(stretch.start)} to ${address(end)}" data-start="${stretch.start}" ` +
-    `data-frames="${cellFrames}" data-count="${count}" data-cells="${numbers.join(";")}">` +
+    `data-frames="${cellFrames}" data-count="${cellCount}" data-cells="${numbers.join(";")}">` +
     `${labels.join("")}${cells.join("")}` +
     `<rect class="hit" x="${LEFT}" y="0" width="${COLUMNS * PITCH}" height="${height}"/>` +
     `<rect class="mark" width="${CELL}" height="${CELL}" visibility="hidden"/></svg>`;
@@ -66,13 +66,15 @@ function lookOf({ cells, ram }: Stretch, cell: number, cellFrames: number): stri
 /** What the page's script must know to say what is under the pointer. */
 export const MAP_GEOMETRY = { columns: COLUMNS, pitch: PITCH, left: LEFT } as const;
 
-/** One line about the map. */
-export function mapCaption({ cellFrames, mapped, hidden }: MapLayout): string {
+/** A few words about the map. @param left Mappings that it had no room for. */
+export function mapCaption({ cellFrames, mapped, hidden }: MapLayout, left: number): string {
   const parts = SIZES.slice(0, MAPPED_SIZES).flatMap(({ name }, size) =>
     mapped[size] === 0 ? [] : [`${frames(mapped[size])} by ${name}`]
   );
-  const left = hidden === 0 ? "" : ` ${hidden} smaller stretches are not shown.`;
-  const what = parts.length === 0 ? "nothing" : parts.join(", ");
-  return `At the end of the trace: ${what}. One cell is ${frames(cellFrames)}; the stronger its ` +
-    `colour, the more of it is mapped.${left}`;
+  return [
+    `At the end of the trace: ${parts.length === 0 ? "nothing" : parts.join(", ")}.`,
+    `One cell is ${frames(cellFrames)}; the stronger its colour, the more of it is mapped.`,
+    ...hidden === 0 ? [] : [`${count(hidden)} smaller stretches are not shown.`],
+    ...left === 0 ? [] : [`${count(left)} mappings are too scattered to be counted.`],
+  ].join(" ");
 }

@@ -48,7 +48,7 @@ ${
 ${
     section(
       "Guest memory by mapping size",
-      mapCaption(layout),
+      mapCaption(layout, summary.map.left),
       legend(
         SIZES.map((_, size) => size).filter((size) => (layout.mapped[size] ?? 0) > 0),
         summary.slots.length > 0,
