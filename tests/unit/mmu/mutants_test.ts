@@ -2,8 +2,9 @@
 
 import { assert, assertEquals } from "@std/assert";
 import type { Gfn } from "../../../src/base/u64.ts";
+import { isDirty } from "../../../src/mmu/spte.ts";
 import { MmuTrace } from "../../../src/mmu/trace.ts";
-import { HostModel } from "../../support/host_model.ts";
+import { BASE_PFN, HostModel } from "../../support/host_model.ts";
 import { Rig } from "../../support/mmu_rig.ts";
 
 const MIB = 2 ** 20;
@@ -47,4 +48,32 @@ Deno.test("ageing counts as a change, and the count only grows", () => {
     assert(rig.mmu.age(3, 4));
     assert(rig.mmu.core.changes > before);
   }
+});
+
+Deno.test("a log by dirty flags that ends sets the flags again", () => {
+  const rig = new Rig({ tables: "ept", pml: true });
+  const slot = rig.slot(0, MIB, { logDirty: true });
+  rig.access(0x3000, "w");
+  rig.mmu.takeDirtyLog(slot, new Uint32Array(8));
+  const { format } = rig.mmu.core;
+  assert(!isDirty(format, rig.entry(0x3000).lo));
+  rig.mmu.setMemslot({ id: 0, baseGfn: slot.baseGfn, frames: slot.frames, hostPage: 0 });
+  assert(isDirty(format, rig.entry(0x3000).lo));
+});
+
+Deno.test("a frame that goes is reported as written by the dirty flag, or by W where there is none", () => {
+  const flagged = new Rig({ tables: "ept", pml: true });
+  const slot = flagged.slot(0, MIB, { logDirty: true });
+  flagged.access(0x3000, "w");
+  flagged.mmu.takeDirtyLog(slot, new Uint32Array(8));
+  flagged.host.dirty.clear();
+  assert(flagged.entry(0x3000).writable);
+  flagged.mmu.invalidateStart(3, 4);
+  assertEquals(flagged.host.dirty, new Set(), "the flag is clear, although W is set");
+
+  const unflagged = new Rig({ tables: "ept", accessedDirty: false });
+  unflagged.slot(0, MIB);
+  unflagged.access(0x3000, "w");
+  unflagged.mmu.invalidateStart(3, 4);
+  assertEquals(unflagged.host.dirty, new Set([BASE_PFN + 3]));
 });
