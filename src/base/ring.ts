@@ -4,9 +4,11 @@
  * through promises on the main thread. Either end may close the ring; what was written before the
  * producer closed is still read.
  *
- * A promise of `Atomics.waitAsync` does not keep the event loop running: who waits keeps something
+ * A promise of `waitAsync` does not keep the event loop running: who waits keeps something
  * else alive, such as the worker at the other end.
  */
+
+import { waitAsync } from "./wait_async.ts";
 
 /** Indices of the 32-bit control words. */
 const Word = {
@@ -115,7 +117,7 @@ export class RingWriter extends RingEnd {
       Atomics.store(this.words, Word.WRITER_WAITS, 1);
       const bell = Atomics.load(this.words, Word.WRITER_BELL);
       if (this.used() === this.capacity && !this.closed) {
-        await Atomics.waitAsync(this.words, Word.WRITER_BELL, bell).value;
+        await waitAsync(this.words, Word.WRITER_BELL, bell);
       }
       Atomics.store(this.words, Word.WRITER_WAITS, 0);
     }
@@ -173,7 +175,7 @@ export class RingReader extends RingEnd {
       Atomics.store(this.words, Word.READER_WAITS, 1);
       const bell = Atomics.load(this.words, Word.READER_BELL);
       if (this.used() === 0 && !this.closed) {
-        await Atomics.waitAsync(this.words, Word.READER_BELL, bell).value;
+        await waitAsync(this.words, Word.READER_BELL, bell);
       }
       Atomics.store(this.words, Word.READER_WAITS, 0);
     }
