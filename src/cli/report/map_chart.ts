@@ -1,7 +1,7 @@
 /** The map of guest memory: a grid of cells for each stretch, coloured by the size of its pages. */
 
 import { type MapLayout, MAPPED_SIZES, type Stretch } from "./map_layout.ts";
-import { SIZES } from "./sizes.ts";
+import { Size, SIZES } from "./sizes.ts";
 import { address, count, frames } from "./text.ts";
 
 const COLUMNS = 64;
@@ -17,7 +17,9 @@ const LABEL_ROWS = 4;
 
 /** The grids, as SVG. */
 export function mapChart(layout: MapLayout): string {
-  return layout.stretches.map((stretch) => grid(stretch, layout.cellFrames)).join("");
+  return layout.stretches.map((stretch) =>
+    `<div class="wide">${grid(stretch, layout.cellFrames)}</div>`
+  ).join("");
 }
 
 function grid(stretch: Stretch, cellFrames: number): string {
@@ -68,9 +70,11 @@ export const MAP_GEOMETRY = { columns: COLUMNS, pitch: PITCH, left: LEFT } as co
 
 /** A few words about the map. @param left Mappings that it had no room for. */
 export function mapCaption({ cellFrames, mapped, hidden }: MapLayout, left: number): string {
-  const parts = SIZES.slice(0, MAPPED_SIZES).flatMap(({ name }, size) =>
-    mapped[size] === 0 ? [] : [`${frames(mapped[size])} by ${name}`]
-  );
+  const parts = SIZES.slice(0, MAPPED_SIZES).flatMap(({ name }, size) => {
+    if (mapped[size] === 0) return [];
+    const amount = frames(mapped[size]);
+    return [size === Size.MMIO ? `${amount} of MMIO` : `${amount} in pages of ${name}`];
+  });
   return [
     `At the end of the trace: ${parts.length === 0 ? "nothing" : parts.join(", ")}.`,
     `One cell is ${frames(cellFrames)}; the stronger its colour, the more of it is mapped.`,

@@ -37,7 +37,7 @@ ${
       "Faults over time",
       `By the mapping that each left behind. One bar is ${time(summary.timeline.widthNs)}.`,
       legend(SIZES.map((_, size) => size).filter((size) => faults.ofSize(size) > 0), false) +
-        timelineChart(summary.timeline),
+        `<div class="wide">${timelineChart(summary.timeline)}</div>`,
     ) + section(
       "Faults by level and cause",
       "Why the access faulted, and the size of the page that was mapped for it.",
@@ -80,7 +80,8 @@ function tiles(summary: Summary, { mapped }: MapLayout): string {
   const rows = [
     [count(faults.total), "faults"],
     [time(endNs), "from the first line to the last"],
-    [`${amount(peak / (timeline.widthNs / 1e9))}/s`, "faults at the peak"],
+    // The rate of a single fault depends on nothing but the width of a bucket.
+    [peak < 2 ? "–" : `${amount(peak / (timeline.widthNs / 1e9))}/s`, "faults at the peak"],
     [frames(ram), "of RAM mapped at the end"],
     [percent(mapped[Size.PAGE_2M] + mapped[Size.PAGE_1G], ram), "of that by large pages"],
     [count(faults.ofSize(Size.MMIO)), "faults for MMIO"],

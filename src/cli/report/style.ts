@@ -29,7 +29,9 @@ section { margin-top: 16px; padding: 18px 20px; background: var(--card); border:
 .legend { display: flex; flex-wrap: wrap; gap: 4px 16px; margin: 10px 0; color: var(--soft); font-size: 12px; }
 .legend i { display: inline-block; width: 10px; height: 10px; margin-right: 6px; border-radius: 2px; }
 svg { display: block; width: 100%; height: auto; margin-top: 8px; }
-svg + svg { margin-top: 18px; }
+.wide { overflow-x: auto; }
+.wide svg { min-width: 680px; }
+.wide + .wide svg { margin-top: 18px; }
 svg text { fill: var(--soft); font-size: 11px; font-variant-numeric: tabular-nums; }
 .timeline .y, .map text { text-anchor: end; dominant-baseline: central; }
 .timeline .x { text-anchor: middle; }

@@ -73,8 +73,14 @@ export class Summary {
     }
   }
 
-  /** Counts the last fault. To be called after the last line. */
+  /** To be called after the last line. */
   end(): void {
+    this.#count();
+    this.timeline.reach(this.endNs);
+  }
+
+  /** The fault that the lines were about is over. */
+  #count(): void {
     if (!this.#open) return;
     this.timeline.add(this.#timeNs, this.#size);
     this.faults.add(this.#cause, this.#size);
@@ -93,7 +99,7 @@ export class Summary {
   #fault(line: TraceLine): void {
     line.hex("fault_address");
     const code = line.hex("error_code");
-    this.end();
+    this.#count();
     this.#open = true;
     this.#timeNs = line.timeNs;
     this.#cause = causeOf(code % 64);

@@ -16,12 +16,17 @@ export class Timeline {
 
   /** @param size Index in `SIZES`. */
   add(timeNs: number, size: number): void {
-    while (timeNs >= this.widthNs * BUCKETS) this.#widen();
+    this.reach(timeNs);
     this.#counts[Math.floor(timeNs / this.widthNs) * SIZES.length + size]++;
+  }
+
+  /** The time goes on until `timeNs` at least. */
+  reach(timeNs: number): void {
+    while (timeNs >= this.widthNs * BUCKETS) this.#widen();
     this.#lastNs = Math.max(this.#lastNs, timeNs);
   }
 
-  /** Buckets up to the last that has a fault. */
+  /** Buckets up to the last that the time has reached. */
   get buckets(): number {
     return Math.floor(this.#lastNs / this.widthNs) + 1;
   }
