@@ -54,9 +54,9 @@ Deno.test("every source says how it is loaded and how it ends, and the README na
   for await (const { name } of Deno.readDir(GUESTS)) {
     if (!name.endsWith(".s")) continue;
     const head = (await Deno.readTextFile(new URL(name, GUESTS))).split("\n\n")[0];
-    assertMatch(head, /^# Loaded as   \S/m, name);
-    assertMatch(head, /^# Prints      \S/m, name);
-    assertMatch(head, /^# Ends with   \S/m, name);
+    assertMatch(head, /^# Loaded as {3}\S/m, name);
+    assertMatch(head, /^# Prints {6}\S/m, name);
+    assertMatch(head, /^# Ends with {3}\S/m, name);
   }
   for (const name of GUEST_NAMES) assertStringIncludes(readme, `\`${name}\``);
 });
