@@ -1,11 +1,18 @@
 /** What single changes of src/mmu/ broke without another test noticing; see tools/mutate_mmu.ts. */
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { DenovisorError } from "../../../src/base/errors.ts";
 import type { Gfn } from "../../../src/base/u64.ts";
-import { isDirty } from "../../../src/mmu/spte.ts";
+import { Fault } from "../../../src/mmu/fault.ts";
+import { isRefused } from "../../../src/mmu/mmio_fault.ts";
+import { checkOptions, type MmuOptions } from "../../../src/mmu/options.ts";
+import { Acc, Access } from "../../../src/mmu/pferr.ts";
+import { isDirty, isPresent, pfnOf, SpteKind } from "../../../src/mmu/spte.ts";
+import { TABLE_WORDS } from "../../../src/mmu/table_pool.ts";
 import { MmuTrace } from "../../../src/mmu/trace.ts";
 import { BASE_PFN, HostModel } from "../../support/host_model.ts";
 import { Rig } from "../../support/mmu_rig.ts";
+import { ShadowRig } from "../../support/shadow_rig.ts";
 
 const MIB = 2 ** 20;
 
@@ -76,4 +83,90 @@ Deno.test("a frame that goes is reported as written by the dirty flag, or by W w
   unflagged.access(0x3000, "w");
   unflagged.mmu.invalidateStart(3, 4);
   assertEquals(unflagged.host.dirty, new Set([BASE_PFN + 3]));
+});
+
+Deno.test("a cached MMIO access asks the permission bitmap for its own kind and rights", () => {
+  const { state } = new Rig().vcpu;
+  const fault = new Fault();
+  for (let access = 0; access < 32; access += 2) {
+    const suspended = (access & Access.SMAP_SUSPENDED) !== 0;
+    state.smapSuspended = suspended;
+    fault.begin(0, 0, access & ~Access.SMAP_SUSPENDED, 0);
+    for (let rights = 0; rights <= Acc.ALL; rights++) {
+      const permissions = new Uint8Array(16);
+      permissions[access >>> 1] = 1 << rights;
+      for (let asked = 0; asked <= Acc.ALL; asked++) {
+        const refused = isRefused(state, fault, permissions, asked);
+        assertEquals(refused, fault.fetch || asked === rights, `${access} ${rights} ${asked}`);
+      }
+    }
+  }
+});
+
+Deno.test("options at the ends of their ranges are taken, and those beyond are refused", () => {
+  const ranges = [
+    ["maxPhyAddrBits", 32, 52],
+    ["maxPageLevel", 1, 3],
+    ["rootLevel", 4, 5],
+    ["progressLimit", 2, 1e9],
+    ["maxTables", 64, 2 ** 20 - 256],
+  ] as const;
+  const given = (name: string, value: number): MmuOptions => ({
+    host: new HostModel(),
+    tables: "npt",
+    [name]: value,
+  });
+  for (const [name, least, most] of ranges) {
+    for (const value of [least, most]) checkOptions(given(name, value));
+    for (const value of [least - 1, most + 1, least + 0.5]) {
+      assertThrows(
+        () => checkOptions(given(name, value)),
+        DenovisorError,
+        `option ${name} is ${value}, expected ${least} to ${most}`,
+      );
+    }
+  }
+});
+
+Deno.test("operands that an event does not have are 0, whatever stood there before", () => {
+  const trace = new MmuTrace(1);
+  const seen: number[] = [];
+  trace.emit(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10);
+  trace.emit(0);
+  trace.read((_point, _timeNs, operands, at) => seen.push(...operands.subarray(at, at + 10)));
+  assertEquals(seen, new Array(10).fill(0));
+});
+
+Deno.test("a log by dirty flags that ends flushes TLBs when small pages give way to large ones", () => {
+  for (const hostLevel of [1, 2] as const) {
+    const rig = new Rig({ tables: "ept", pml: true }, new HostModel(hostLevel));
+    const slot = rig.slot(0, 4 * MIB, { hostPage: 0, logDirty: true });
+    rig.access(0x3000, "w");
+    const { flushes } = rig.tlb;
+    rig.mmu.setMemslot({ id: 0, baseGfn: slot.baseGfn, frames: slot.frames, hostPage: 0 });
+    assertEquals(rig.entry(0x3000).present, hostLevel === 1);
+    assertEquals(rig.tlb.flushes - flushes, hostLevel === 1 ? 0 : 1, `host level ${hostLevel}`);
+  }
+});
+
+Deno.test("INVLPG finds its way whatever the neighbours of the entries are", () => {
+  const [address, tableAddress] = [0xc040_1000, 0x0040_0000];
+  const rig = new ShadowRig({ paging: "4" });
+  const root = rig.space();
+  rig.map(root, address, 100);
+  rig.map(root, tableAddress, rig.tableFor(root, address, 1));
+  rig.cr3(root);
+  rig.access(address, "r");
+  rig.storeEntry(tableAddress + rig.index(address, 1) * 8, BigInt(200 * 4096 | 0x67));
+  // The next entry of level 2 leads to a table whose number has the bits that say MMIO in a high half.
+  const { words } = rig.mmu.core.pool;
+  const leafTable = Math.floor(rig.entry(address).sptep / TABLE_WORDS);
+  const isParent = (at: number) =>
+    at % 2 === 0 && isPresent(words[at], words[at + 1]) &&
+    pfnOf(words[at], words[at + 1]) as number === leafTable;
+  const parent = words.findIndex((_, at) => isParent(at));
+  assert(parent >= 0);
+  words[parent + 2] = SpteKind.MMIO | words[parent] & 0xfff;
+  rig.vcpu.invlpg(address | 0, 0);
+  assertEquals(rig.access(address, "w").pfn, BASE_PFN + 200);
 });
