@@ -6,6 +6,9 @@ import { writeAtomically } from "./atomic_write.ts";
 import { command } from "./command.ts";
 import { usage } from "./options.ts";
 
+/** Linux links itself into at most 1 GiB (KERNEL_IMAGE_SIZE), and packs that well below a half. */
+const LARGEST = { name: "the largest bzImage", bytes: 512 * 1024 ** 2 };
+
 /** The subcommand. */
 export const guestUnpack = command({
   name: "guest unpack",
@@ -24,7 +27,7 @@ export const guestUnpack = command({
       );
     }
     const [from, to] = words;
-    const image = await readSource("bzImage", from);
+    const image = await readSource("bzImage", from, { room: LARGEST });
     await writeAtomically(to, await unpackKernel(image));
     return 0;
   },

@@ -41,7 +41,10 @@ Deno.test("guest unpack leaves the file as it was when the image is damaged", as
 Deno.test("guest unpack names the file that cannot be read or written", async () => {
   await using folder = await temporaryFolder();
   await Deno.writeFile(`${folder.path}/bzImage`, bzImage({ payload: await gzip(KERNEL) }));
+  await Deno.writeFile(`${folder.path}/vast`, new Uint8Array());
+  await Deno.truncate(`${folder.path}/vast`, 3 * 1024 ** 3);
   const cases = [
+    [`${folder.path}/vast`, `${folder.path}/out`, /has 3221225472 bytes, the largest bzImage has/],
     [`${folder.path}/absent`, `${folder.path}/out`, /Cannot read the bzImage .*\/absent: there is/],
     [folder.path, `${folder.path}/out`, /it is a directory/],
     [`${folder.path}/bzImage`, `${folder.path}/no/out`, /Cannot write .*\/no\/out: No such file/],
