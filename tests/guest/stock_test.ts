@@ -54,6 +54,8 @@ testWith(
     }
     const complaints = before.match(/.*ACPI.*(?:error|warning|bug|invalid|incorrect|fail).*/gi);
     assertEquals(complaints, null);
+    // With MTRRs off, Linux would go without PAT as well.
+    assertMatch(before, /x86\/PAT: Configuration \[0-7\]: WB {2}WC {2}UC- UC/);
   },
 );
 
@@ -84,12 +86,7 @@ testWith(
   all(interpretedKvm, memtest),
   "memtest86+ ends in one line that names the instruction, where KVM interprets ring-0 code",
   async () => {
-    await using vm = await Vm.boot({
-      kernel: await stockFile("memtest"),
-      append: "console=ttyS0,115200",
-      memory: "64M",
-      timeoutMs: TIMEOUT_MS,
-    });
+    await using vm = await bootMemtest();
     const outcome = await vm.wait();
     assert(outcome.kind === "failed", `found ${outcome.kind}`);
     // fwait; fninit: the x87 set-up with which memtest86+ begins
@@ -101,12 +98,13 @@ testWith(
   all(nativeKvm, memtest),
   "memtest86+ draws its screen on the serial console, on native KVM",
   async () => {
-    await using vm = await Vm.boot({
-      kernel: await stockFile("memtest"),
-      append: "console=ttyS0,115200",
-      memory: "64M",
-      timeoutMs: TIMEOUT_MS,
-    });
+    await using vm = await bootMemtest();
     await vm.console.expect("Memtest86+", { timeoutMs: TIMEOUT_MS });
   },
 );
+
+async function bootMemtest(): Promise<Vm> {
+  const kernel = await stockFile("memtest");
+  const append = "console=ttyS0,115200";
+  return await Vm.boot({ kernel, append, memory: "64M", timeoutMs: TIMEOUT_MS });
+}
