@@ -170,3 +170,28 @@ Deno.test("INVLPG finds its way whatever the neighbours of the entries are", () 
   rig.vcpu.invlpg(address | 0, 0);
   assertEquals(rig.access(address, "w").pfn, BASE_PFN + 200);
 });
+
+Deno.test("the trace says of each table whether it is unsync", () => {
+  const [address, tableAddress] = [0xc040_1000, 0x0040_0000];
+  const rig = new ShadowRig({ paging: "4" });
+  const root = rig.space();
+  rig.map(root, address, 100);
+  rig.map(root, tableAddress, rig.tableFor(root, address, 1));
+  rig.cr3(root);
+  const trace = new MmuTrace();
+  rig.mmu.trace = trace;
+  rig.access(address, "r");
+  rig.storeEntry(tableAddress, 0n);
+  rig.cr3(root);
+  rig.vcpu.prepare();
+  const tables = trace.drain().filter((event) => "unsync" in event);
+  const told = new Set(tables.map(({ event, unsync }) => `${event} ${unsync}`));
+  assertEquals(
+    told,
+    new Set([
+      "kvm_mmu_get_page false",
+      "kvm_mmu_unsync_page true",
+      "kvm_mmu_sync_page true",
+    ]),
+  );
+});
