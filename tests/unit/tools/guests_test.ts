@@ -32,7 +32,8 @@ for (const name of EMBEDDED_NAMES) {
 Deno.test("without an assembler a build ends with one line that says what to install", async () => {
   const copy = await Deno.makeTempDir();
   try {
-    for (const path of ["tools/guests.ts", "tests/guests/demo.s", "tests/guests/multiboot.ld"]) {
+    const sources = ["tools/guests.ts", "src/base/sha256.ts"];
+    for (const path of [...sources, "tests/guests/demo.s", "tests/guests/multiboot.ld"]) {
       await Deno.mkdir(`${copy}/${path.replace(/[^/]*$/, "")}`, { recursive: true });
       await Deno.copyFile(new URL(`../../../${path}`, import.meta.url), `${copy}/${path}`);
     }
