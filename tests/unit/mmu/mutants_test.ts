@@ -7,6 +7,7 @@ import { Fault } from "../../../src/mmu/fault.ts";
 import { isRefused } from "../../../src/mmu/mmio_fault.ts";
 import { checkOptions, type MmuOptions } from "../../../src/mmu/options.ts";
 import { Acc, Access } from "../../../src/mmu/pferr.ts";
+import { RetryGuard } from "../../../src/mmu/retry_guard.ts";
 import { isDirty, isPresent, pfnOf, SpteKind } from "../../../src/mmu/spte.ts";
 import { TABLE_WORDS } from "../../../src/mmu/table_pool.ts";
 import { MmuTrace } from "../../../src/mmu/trace.ts";
@@ -194,4 +195,27 @@ Deno.test("the trace says of each table whether it is unsync", () => {
       "kvm_mmu_sync_page true",
     ]),
   );
+});
+
+Deno.test("an instruction at address 0 that faults at address 0 may run again, once", () => {
+  const guard = new RetryGuard();
+  assert(guard.allows(0, 0, 0, 0));
+  assert(!guard.allows(0, 0, 0, 0));
+});
+
+Deno.test("each table of a five-level root knows the first frame that it maps", () => {
+  const rig = new Rig({ maxPhyAddrBits: 52, rootLevel: 5 });
+  // Odd at every level, so that no rounding can go unnoticed.
+  const address = 5 * 2 ** 48 + 3 * 2 ** 39 + 3 * 2 ** 30 + 3 * 2 ** 21 + 0x3000;
+  rig.slot(address - 0x3000, 2 * MIB, { hostPage: 0 });
+  assertEquals(rig.access(address, "w").how, "ok");
+  const { pool } = rig.mmu.core;
+  let table = rig.vcpu.state.root;
+  for (let level = 5; level > 1; level--) {
+    const frames = 512 ** (level - 1);
+    const index = Math.floor(rig.gfn(address) / frames) % 512;
+    const at = table * TABLE_WORDS + index * 2;
+    table = pfnOf(pool.words[at], pool.words[at + 1]);
+    assertEquals(pool.gfn[table], Math.floor(rig.gfn(address) / frames) * frames, `level ${level}`);
+  }
 });
