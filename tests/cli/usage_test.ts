@@ -12,7 +12,7 @@ const FAILED = 1;
 
 /** Command lines that are wrong, and what the one line about each must say. */
 const MISTAKES: readonly (readonly [args: readonly string[], line: RegExp])[] = [
-  [[], /found no subcommand, expected one of boot, guest pull, guest unpack, doctor/],
+  [[], /found no subcommand, expected one of boot, guest pull, guest unpack, mmu report, doctor/],
   [["bot"], /Unknown subcommand "bot": did you mean denovisor boot\?/],
   [["frobnicate"], /Unknown subcommand "frobnicate": expected one of boot,/],
   [["guest"], /found no subcommand, expected one of guest pull, guest unpack/],

@@ -49,3 +49,11 @@ Deno.test("one of a few words is taken by its exact spelling", () => {
   assertEquals(engine.read("kvm"), "kvm");
   assertEquals(engine.read("KVM"), undefined);
 });
+
+Deno.test("what is traced is mmu, with a file or without", () => {
+  assertEquals(reader.trace.read("mmu"), "-");
+  assertEquals(reader.trace.read("mmu=a=b"), "a=b");
+  for (const bad of ["", "mmu=", "MMU", "cpu", "mmu:a", "mmu=a\0b"]) {
+    assertEquals(reader.trace.read(bad), undefined, bad);
+  }
+});

@@ -87,3 +87,14 @@ Deno.test("each wrong option is named with what was found and expected", () => {
     assertEquals(message.test(error.message), true, error.message);
   }
 });
+
+Deno.test("a trace is a path, a file: URL or -, and needs paging by the MMU", () => {
+  const traced = (trace: string | URL, paging: "mmu" | "kernel" = "mmu") =>
+    checkOptions({ memory: { paging, trace } }).paging?.trace;
+  assertEquals(traced("-"), "-");
+  assertEquals(traced(new URL("file:///tmp/a%20b")), "/tmp/a b");
+  assertThrows(() => traced("a", "kernel"), DenovisorError, 'expected memory.paging "mmu" with it');
+  for (const bad of ["", "a\0b", new URL("https://example.org/a")]) {
+    assertThrows(() => traced(bad), DenovisorError, "the option memory.trace");
+  }
+});
