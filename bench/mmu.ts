@@ -1,17 +1,16 @@
 /**
  * What the MMU costs: faults of each kind and a guest walk against their C twins (built here with
- * -O2, measured in the same run by the same clock), garbage, and the memory of the tables.
+ * -O2 and run by turns with ours), the garbage of ten million faults, and the memory of the tables.
  */
 
-import { Faults, PAGES, ROUNDS } from "./mmu/faults.ts";
+import process from "node:process";
+import { FAULT_KINDS, type FaultKind, Faults } from "./mmu/faults.ts";
 import { GuestWalks } from "./mmu/guest_walk.ts";
+import { collectionsIn, directBytesPerPage, shadowBytesPerPage } from "./mmu/memory.ts";
 import { ShadowFaults } from "./mmu/shadow_faults.ts";
 import { type BenchResult, median } from "./result.ts";
 
-/** Faults of each kind in a measurement. */
-const KINDS = ["map4k", "map2m", "spurious", "mmio", "log"] as const;
-type Kind = typeof KINDS[number];
-const NAMES: Readonly<Record<Kind, string>> = {
+const NAMES: Readonly<Record<FaultKind, string>> = {
   map4k: "stage-2 fault that maps 4 KiB",
   map2m: "stage-2 fault that maps 2 MiB",
   spurious: "spurious fault",
@@ -19,12 +18,15 @@ const NAMES: Readonly<Record<Kind, string>> = {
   log: "write restored after the dirty log",
 };
 const WALKS = 2_000_000;
-/** Measurements by turns, of which the median counts. */
-const TURNS = 5;
+/** Runs of ours and of the twin by turns; the median of their ratios counts. */
+const TURNS = 7;
+/** Runs before the first turn, in which our code is compiled. */
+const WARM_UPS = 4;
 
-/** Nanoseconds of CPU time that this thread has used. */
-function threadNs(): number {
-  return Number(Deno.readTextFileSync("/proc/thread-self/schedstat").split(" ")[0]);
+/** Nanoseconds of CPU time that this process has used. */
+function cpuNs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) * 1000;
 }
 
 async function buildTwin(name: string, folder: string): Promise<string> {
@@ -37,58 +39,90 @@ async function buildTwin(name: string, folder: string): Promise<string> {
   return binary;
 }
 
-async function lines(binary: string, ...args: string[]): Promise<string[]> {
+/** What a twin prints: nanoseconds of CPU time. */
+async function runTwin(binary: string, ...args: string[]): Promise<number> {
   const { success, stdout } = await new Deno.Command(binary, { args }).output();
-  if (!success) throw new Error(`${binary} failed`);
-  return new TextDecoder().decode(stdout).trim().split("\n");
+  if (!success) throw new Error(`Cannot run ${binary}`);
+  return Number(new TextDecoder().decode(stdout));
 }
 
-/** Nanoseconds of CPU time per fault, by kind. */
-async function measure(binary: string, ours: Faults): Promise<Record<Kind, [number, number]>> {
-  const twins = KINDS.map((): number[] => []);
-  const own = KINDS.map((): number[] => []);
-  for (const kind of KINDS) ours.measure(kind, threadNs); // compiles
+/** Runs ours and the twin by turns. */
+async function compare(
+  name: string,
+  ours: () => number,
+  twin: () => Promise<number>,
+  promise?: { readonly atMost: number },
+): Promise<BenchResult[]> {
+  for (let i = 0; i < WARM_UPS; i++) ours();
+  const times: number[] = [];
+  const ratios: number[] = [];
   for (let turn = 0; turn < TURNS; turn++) {
-    for (const line of await lines(binary, String(ROUNDS))) {
-      const [kind, ns] = line.split(" ");
-      twins[KINDS.indexOf(kind as Kind)].push(Number(ns));
-    }
-    KINDS.forEach((kind, i) => own[i].push(ours.measure(kind, threadNs)));
+    const own = ours();
+    times.push(own);
+    ratios.push(own / await twin());
   }
-  const result = KINDS.map((kind, i) => [kind, [median(own[i]), median(twins[i])]]);
-  return Object.fromEntries(result);
-}
-
-function collections(run: () => void): number {
-  const before = performance.now();
-  let count = 0;
-  const observer = new PerformanceObserver(() => {});
-  observer.disconnect();
-  run();
-  count += performance.now() < before ? 1 : 0;
-  return count;
+  return [
+    { name, value: median(times), unit: "ns" },
+    {
+      name: `${name}, against its C twin`,
+      value: median(ratios),
+      unit: "times as long",
+      ...(promise && { promise }),
+    },
+  ];
 }
 
 export async function run(): Promise<BenchResult[]> {
   const folder = await Deno.makeTempDir({ prefix: "denovisor-bench-" });
   try {
     const results: BenchResult[] = [];
-    const times = await measure(await buildTwin("faults", folder), new Faults());
-    for (const kind of KINDS) {
-      const [own, twin] = times[kind];
-      results.push({ name: NAMES[kind], value: own, unit: "ns" });
-      results.push({
-        name: `${NAMES[kind]}, times its C twin`,
-        value: own / twin,
-        unit: "",
-        promise: { atMost: 2 },
-      });
+    const twin = await buildTwin("faults", folder);
+    for (const kind of FAULT_KINDS) {
+      const faults = new Faults(kind);
+      results.push(
+        ...await compare(
+          NAMES[kind],
+          () => faults.measure(cpuNs),
+          () => runTwin(twin, kind),
+          { atMost: 2 },
+        ),
+      );
     }
-    void collections;
-    void GuestWalks;
-    void ShadowFaults;
-    void WALKS;
-    void PAGES;
+    const walks = new GuestWalks();
+    const walkTwin = await buildTwin("guest_walk", folder);
+    results.push(
+      ...await compare(
+        "guest walk of four levels",
+        () => {
+          const start = cpuNs();
+          walks.run(WALKS);
+          return (cpuNs() - start) / WALKS;
+        },
+        () => runTwin(walkTwin, String(WALKS)),
+      ),
+    );
+    const shadow = new ShadowFaults();
+    for (let i = 0; i < WARM_UPS; i++) shadow.measure(cpuNs);
+    const times = Array.from({ length: TURNS }, () => shadow.measure(cpuNs));
+    results.push({ name: "shadow fault that maps 4 KiB", value: median(times), unit: "ns" });
+    results.push({
+      name: "minor collections in 10,000,000 faults",
+      value: await collectionsIn(10_000_000),
+      unit: "",
+      promise: { atMost: 1 },
+    });
+    results.push({
+      name: "tables of a stage-2 gibibyte by 4 KiB",
+      value: directBytesPerPage(),
+      unit: "bytes a page",
+      promise: { atMost: 12 },
+    });
+    results.push({
+      name: "tables of a shadowed gibibyte by 4 KiB",
+      value: shadowBytesPerPage(),
+      unit: "bytes a page",
+      promise: { atMost: 24 },
+    });
     return results;
   } finally {
     await Deno.remove(folder, { recursive: true });

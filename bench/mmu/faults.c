@@ -1,8 +1,8 @@
 /*
  * The C twin of the direct engine in src/mmu: the same steps in the same order on the same data.
- * Prints nanoseconds of CPU time per fault, one line a kind: map4k, map2m, spurious, mmio, log.
+ * Prints nanoseconds of CPU time per fault.
  *
- * usage: faults ROUNDS
+ * usage: faults map4k|map2m|spurious|mmio|log
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -323,48 +323,41 @@ static void map_all(struct mmu *m, uint64_t pages, uint64_t bytes) {
     for (uint64_t i = 0; i < pages; i++) must(page_fault(m, i * bytes, WRITE | USER), 1);
 }
 
-int main(int argc, char **argv) {
-    int rounds = argc > 1 ? atoi(argv[1]) : 15;
-    double *times = calloc(rounds, sizeof *times), start;
-    uint64_t pages = 1 << 18, blocks = 1 << 15, warm = 4096, many = 1000000;
+static const int rounds = 9;
+static const uint64_t pages = 1 << 18, blocks = 1 << 17, warm = 4096, many = 1000000;
 
-    struct mmu *a = make(1, pages, 0);
+static void protect_all(struct mmu *m) {
+    for (uint64_t t = 1; t < pages / 512 + 64; t++)
+        if ((m->tables[t].role & 15) == 1 && m->tables[t].parent)
+            for (int i = 0; i < 512; i++) m->words[t * 512 + i] &= ~(uint64_t)W;
+    memset(m->slots[0]->dirty, 0, pages / 8);
+}
+
+static void write_again(struct mmu *m, uint64_t count, uint64_t span) {
+    for (uint64_t i = 0; i < count; i++) must(page_fault(m, (i & (span - 1)) << 12, PRESENT | WRITE | USER), 1);
+}
+
+int main(int argc, char **argv) {
+    const char *kind = argc > 1 ? argv[1] : "";
+    int is_4k = !strcmp(kind, "map4k"), is_2m = !strcmp(kind, "map2m"), is_log = !strcmp(kind, "log");
+    int is_mmio = !strcmp(kind, "mmio"), is_spurious = !strcmp(kind, "spurious");
+    if (is_4k + is_2m + is_log + is_mmio + is_spurious != 1) return 2;
+    uint64_t frames = is_2m ? blocks * 512 : is_4k || is_log ? pages : warm;
+    struct mmu *m = make(is_2m ? 2 : 1, frames, is_log);
+    if (!is_2m) map_all(m, frames, 4096);
+    double times[9];
     for (int r = 0; r < rounds; r++) {
-        start = now(), map_all(a, pages, 4096), times[r] = (now() - start) / pages;
-        zap(a, a->root);
+        uint64_t count = is_4k || is_log ? pages : is_2m ? blocks : many;
+        if (is_log) protect_all(m);
+        else if (is_4k || is_2m) zap(m, m->root);
+        double start = now();
+        if (is_4k) map_all(m, pages, 4096);
+        else if (is_2m) map_all(m, blocks, 2 << 20);
+        else if (is_log) write_again(m, pages, pages);
+        else if (is_spurious) write_again(m, many, warm);
+        else for (uint64_t i = 0; i < many; i++) must(page_fault(m, 0x80fee01000, RSVD | PRESENT | WRITE | USER), 0);
+        times[r] = (now() - start) / count;
     }
-    printf("map4k %.2f\n", middle(times, rounds));
-    struct mmu *b = make(2, blocks * 512, 0);
-    for (int r = 0; r < rounds; r++) {
-        start = now(), map_all(b, blocks, 2 << 20), times[r] = (now() - start) / blocks;
-        zap(b, b->root);
-    }
-    printf("map2m %.2f\n", middle(times, rounds));
-    struct mmu *c = make(1, warm, 0);
-    map_all(c, warm, 4096);
-    for (int r = 0; r < rounds; r++) {
-        start = now();
-        for (uint64_t i = 0; i < many; i++) must(page_fault(c, (i & (warm - 1)) << 12, PRESENT | WRITE | USER), 1);
-        times[r] = (now() - start) / many;
-    }
-    printf("spurious %.2f\n", middle(times, rounds));
-    for (int r = 0; r < rounds; r++) {
-        start = now();
-        for (uint64_t i = 0; i < many; i++) must(page_fault(c, 0x80fee01000, RSVD | PRESENT | WRITE | USER), 0);
-        times[r] = (now() - start) / many;
-    }
-    printf("mmio %.2f\n", middle(times, rounds));
-    struct mmu *d = make(1, pages, 1);
-    map_all(d, pages, 4096);
-    for (int r = 0; r < rounds; r++) {
-        for (uint64_t t = 1; t < pages / 512 + 64; t++)
-            if ((d->tables[t].role & 15) == 1 && d->tables[t].parent)
-                for (int i = 0; i < 512; i++) d->words[t * 512 + i] &= ~(uint64_t)W;
-        memset(d->slots[0]->dirty, 0, pages / 8);
-        start = now();
-        for (uint64_t i = 0; i < pages; i++) must(page_fault(d, i << 12, PRESENT | WRITE | USER), 1);
-        times[r] = (now() - start) / pages;
-    }
-    printf("log %.2f\n", middle(times, rounds));
+    printf("%.2f\n", middle(times, rounds));
     return 0;
 }

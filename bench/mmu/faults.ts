@@ -19,8 +19,8 @@ import { median } from "../result.ts";
 export const PAGES = 2 ** 18;
 /** Rounds of a measurement, of which the median counts. */
 export const ROUNDS = 9;
-/** Blocks of a round: 64 GiB by 2 MiB pages. */
-const BLOCKS = 2 ** 15;
+/** Blocks of a round: 256 GiB by 2 MiB pages. */
+const BLOCKS = 2 ** 17;
 /** Pages that the rounds without new mappings touch by turns, and how often. */
 const WARM_PAGES = 4096;
 const WARM_FAULTS = 1_000_000;
@@ -28,11 +28,13 @@ const MMIO_GPA = 0x80_fee0_1000;
 const FIRST_PFN = 2 ** 21;
 
 /** Memory that is all there; page p is frame FIRST_PFN + p. */
-class PlainHost implements MmuHost {
+export class PlainHost implements MmuHost {
+  readonly #frame = PageKind.FRAME;
+
   constructor(readonly level: Level) {}
 
   getPage(page: number, _write: boolean, _wait: boolean, into: HostPage): void {
-    into.kind = FRAME;
+    into.kind = this.#frame;
     into.pfn = FIRST_PFN + page as Pfn;
     into.writable = true;
     into.reserved = false;
@@ -44,13 +46,9 @@ class PlainHost implements MmuHost {
   signalPoison(_page: number): void {}
 }
 
-const NO_TLB: Tlb = { flush: () => {}, flushPage: () => {} };
-const EMULATOR: MmuEmulator = { emulate: () => VcpuExit.USERSPACE };
+export const NO_TLB: Tlb = { flush: () => {}, flushPage: () => {} };
+export const EMULATOR: MmuEmulator = { emulate: () => VcpuExit.USERSPACE };
 const WRITE = Pferr.WRITE | Pferr.USER;
-// V8 folds a module's own constants, not those of an imported object.
-const { RESUME, USERSPACE } = VcpuExit;
-const { FRAME } = PageKind;
-const { PRESENT, RSVD } = Pferr;
 
 /** One VM with one vCPU and `frames` frames of memory from 0 on. */
 export class PlainVm {
@@ -78,9 +76,12 @@ export class PlainVm {
   mapAll(shift: number): void {
     const count = this.#frames / 2 ** (shift - 12);
     const vcpu = this.#vcpu;
+    const emulator = EMULATOR;
+    const code = WRITE;
+    const resume = VcpuExit.RESUME;
     for (let i = 0; i < count; i++) {
-      const exit = vcpu.pageFault(i << shift, i >>> 32 - shift, WRITE, 1, EMULATOR);
-      if (exit !== RESUME) throw new Error(vcpu.describeFailure());
+      const exit = vcpu.pageFault(i << shift, i >>> 32 - shift, code, 1, emulator);
+      if (exit !== resume) throw new Error(vcpu.describeFailure());
     }
   }
 
@@ -94,9 +95,12 @@ export class PlainVm {
   writeAgain(count: number): void {
     const vcpu = this.#vcpu;
     const mask = this.#frames - 1;
+    const emulator = EMULATOR;
+    const code = WRITE | Pferr.PRESENT;
+    const resume = VcpuExit.RESUME;
     for (let i = 0; i < count; i++) {
-      const exit = vcpu.pageFault((i & mask) << 12, 0, WRITE | PRESENT, 1, EMULATOR);
-      if (exit !== RESUME) throw new Error(vcpu.describeFailure());
+      const exit = vcpu.pageFault((i & mask) << 12, 0, code, 1, emulator);
+      if (exit !== resume) throw new Error(vcpu.describeFailure());
     }
   }
 
@@ -105,10 +109,12 @@ export class PlainVm {
     const vcpu = this.#vcpu;
     const lo = lo32(MMIO_GPA) | 0;
     const hi = hi32(MMIO_GPA);
-    const code = WRITE | RSVD | PRESENT;
+    const emulator = EMULATOR;
+    const code = WRITE | Pferr.RSVD | Pferr.PRESENT;
+    const userspace = VcpuExit.USERSPACE;
     for (let i = 0; i < count; i++) {
-      const exit = vcpu.pageFault(lo, hi, code, 1, EMULATOR);
-      if (exit !== USERSPACE) throw new Error(vcpu.describeFailure());
+      const exit = vcpu.pageFault(lo, hi, code, 1, emulator);
+      if (exit !== userspace) throw new Error(vcpu.describeFailure());
     }
   }
 
@@ -118,58 +124,66 @@ export class PlainVm {
   }
 }
 
-/** Kinds of faults; the twin prints the same names. */
-export type FaultKind = "map4k" | "map2m" | "spurious" | "mmio" | "log";
+/** Kinds of faults; the twin takes the same names. */
+export const FAULT_KINDS = ["map4k", "map2m", "spurious", "mmio", "log"] as const;
+/** A kind of fault. */
+export type FaultKind = typeof FAULT_KINDS[number];
 
-/** A VM for each kind of fault. */
+/** A VM for one kind of fault. */
 export class Faults {
-  readonly #small = new PlainVm(1, PAGES);
-  readonly #large = new PlainVm(2, BLOCKS * 512);
-  readonly #warm = new PlainVm(1, WARM_PAGES);
-  readonly #logged = new PlainVm(1, PAGES, true);
+  readonly #kind: FaultKind;
+  readonly #vm: PlainVm;
 
-  constructor() {
-    this.#warm.mapAll(12);
-    this.#logged.mapAll(12);
+  constructor(kind: FaultKind) {
+    this.#kind = kind;
+    if (kind === "map2m") this.#vm = new PlainVm(2, BLOCKS * 512);
+    else {
+      this.#vm = new PlainVm(
+        1,
+        kind === "map4k" || kind === "log" ? PAGES : WARM_PAGES,
+        kind === "log",
+      );
+      this.#vm.mapAll(12);
+    }
   }
 
   /**
    * Nanoseconds per fault, the median of ROUNDS rounds.
    * @param now Nanoseconds of a clock.
    */
-  measure(kind: FaultKind, now: () => number): number {
+  measure(now: () => number): number {
     const times: number[] = [];
     for (let round = 0; round < ROUNDS; round++) {
-      this.#prepare(kind);
+      this.#prepare();
       const start = now();
-      const count = this.#run(kind);
+      const count = this.#run();
       times.push((now() - start) / count);
     }
     return median(times);
   }
 
-  #prepare(kind: FaultKind): void {
-    if (kind === "map4k") this.#small.reset();
-    else if (kind === "map2m") this.#large.reset();
-    else if (kind === "log") this.#logged.takeLog();
+  #prepare(): void {
+    if (this.#kind === "log") this.#vm.takeLog();
+    else if (this.#kind === "map4k" || this.#kind === "map2m") this.#vm.reset();
   }
 
-  #run(kind: FaultKind): number {
-    switch (kind) {
+  #run(): number {
+    const vm = this.#vm;
+    switch (this.#kind) {
       case "map4k":
-        this.#small.mapAll(12);
+        vm.mapAll(12);
         return PAGES;
       case "map2m":
-        this.#large.mapAll(21);
+        vm.mapAll(21);
         return BLOCKS;
       case "spurious":
-        this.#warm.writeAgain(WARM_FAULTS);
+        vm.writeAgain(WARM_FAULTS);
         return WARM_FAULTS;
       case "mmio":
-        this.#warm.mmio(WARM_FAULTS);
+        vm.mmio(WARM_FAULTS);
         return WARM_FAULTS;
       case "log":
-        this.#logged.writeAgain(PAGES);
+        vm.writeAgain(PAGES);
         return PAGES;
     }
   }

@@ -15,6 +15,9 @@ export const ENTRIES = 512;
 /** 4 KiB frames under one entry of a level; index 0 is unused. */
 export const FRAMES_AT: readonly number[] = [0, 1, 512, 512 ** 2, 512 ** 3, 512 ** 4];
 
+// V8 folds a module's own constants, not what it exports: these are for the hot paths below.
+const { SIZE_4K, SIZE_2M } = Level;
+
 /** Index in a table of `level` for the address with halves `lo` and `hi` (SDM 3A §4.5.4). */
 export function tableIndex(lo: number, hi: number, level: number): number {
   switch (level) {
@@ -49,8 +52,8 @@ export function entryOffset(lo: number, hi: number, level: number): number {
 
 /** How many frames `frame` lies behind the start of its block of leaf level `level`. */
 export function offsetInBlock(frame: Gfn | Pfn, level: number): number {
-  if (level === Level.SIZE_4K) return 0;
-  return frameBits(frame) & (level === Level.SIZE_2M ? 0x1ff : 0x3_ffff);
+  if (level === SIZE_4K) return 0;
+  return frameBits(frame) & (level === SIZE_2M ? 0x1ff : 0x3_ffff);
 }
 
 /** The first frame of the block of leaf level `level` that holds `frame`. */

@@ -29,8 +29,10 @@ export const LeafHow = {
 } as const;
 
 const { CAN_UNSYNC, HOST_WRITABLE, SPECULATIVE, WAS_WRITABLE, WRITTEN } = LeafHow;
-/** Either of these makes an entry of a logged slot writable. */
-const KEEPS_WRITE = WRITTEN | WAS_WRITABLE;
+/** Which of the three kinds of page `SpteMaker` has prepared bits for; added to `Acc` bits. */
+const SMALL = 0;
+const LARGE_PAGE = 8;
+const LARGE_NX = 16;
 
 /** A leaf as it came out; one maker serves one MMU, its fields last until the next leaf. */
 export class SpteMaker {
@@ -39,9 +41,25 @@ export class SpteMaker {
   /** The right to write was asked for and withheld: guest table or tracked page. */
   writeProtected = false;
   readonly #core: MmuCore;
+  /** Bits that the rights and the kind of page decide, without those of writing. */
+  readonly #baseLo: Int32Array = new Int32Array(24);
+  readonly #baseHi: Int32Array = new Int32Array(24);
+  /** Bits of an entry that may be written and is. */
+  readonly #written: number;
 
   constructor(core: MmuCore) {
     this.#core = core;
+    const { format } = core;
+    this.#written = HOST_WRITEABLE | MMU_WRITEABLE | WRITE | format.dirty;
+    for (const kind of [SMALL, LARGE_PAGE, LARGE_NX]) {
+      for (let access = 0; access <= Acc.ALL; access++) {
+        const isExec = (access & EXEC) !== 0 && kind !== LARGE_NX;
+        this.#baseLo[kind + access] = format.present | format.accessed |
+          (kind === SMALL ? 0 : LARGE) | (isExec ? format.exec : 0) |
+          ((access & USER) !== 0 ? format.user : 0);
+        this.#baseHi[kind + access] = format.kindHi | (isExec ? 0 : format.noExecHi);
+      }
+    }
   }
 
   /**
@@ -51,38 +69,41 @@ export class SpteMaker {
    */
   leaf(slot: Memslot, gfn: Gfn, pfn: Pfn, level: number, access: number, how: number): void {
     const core = this.#core;
-    const { format } = core;
-    let lo = format.present | frameLo(pfn);
-    let hi = format.kindHi | frameHi(pfn);
+    const kind = level === 1 ? SMALL : core.nxHugePages ? LARGE_NX : LARGE_PAGE;
+    let lo = this.#baseLo[kind + access] | frameLo(pfn);
+    const hi = this.#baseHi[kind + access] | frameHi(pfn);
     this.writeProtected = false;
-    if ((how & SPECULATIVE) === 0) lo |= format.accessed;
-    if ((access & EXEC) !== 0 && !(level > 1 && core.nxHugePages)) lo |= format.exec;
-    else hi |= format.noExecHi;
-    if ((access & USER) !== 0) lo |= format.user;
-    if (level > 1) lo |= LARGE;
     if ((how & HOST_WRITABLE) !== 0) {
-      lo |= HOST_WRITEABLE;
-      if ((access & WRITE_RIGHT) !== 0) {
-        if ((how & WAS_WRITABLE) === 0 && this.#mustProtect(slot, gfn, level, how)) {
-          this.writeProtected = true;
-        } else {
-          lo |= MMU_WRITEABLE;
-          const logged = slot.dirty !== undefined;
-          if (!logged || (how & KEEPS_WRITE) !== 0 || core.pml) {
-            lo |= WRITE;
-            // Under PML a clean entry has the hardware log the first write.
-            if (!logged || (how & WRITTEN) !== 0 || !core.pml) lo |= format.dirty;
-            if ((how & WRITTEN) !== 0) slot.markDirty(gfn);
-          }
-        }
-      }
-    }
-    if ((how & SPECULATIVE) !== 0 && format.accessTracking) {
-      hi = saveRights(lo, hi);
-      lo = withoutRights(lo);
+      if ((access & WRITE_RIGHT) === 0) lo |= HOST_WRITEABLE;
+      else if (slot.isPlain && core.writeGuard === undefined) lo |= this.#written;
+      else lo |= this.#writeBits(slot, gfn, level, how);
     }
     this.lo = lo;
     this.hi = hi;
+    if ((how & SPECULATIVE) !== 0) this.#makeUnused();
+  }
+
+  /** Bits of an entry that the host and the guest let be written: log and tracking have their say. */
+  #writeBits(slot: Memslot, gfn: Gfn, level: number, how: number): number {
+    const { format, pml } = this.#core;
+    if ((how & WAS_WRITABLE) === 0 && this.#mustProtect(slot, gfn, level, how)) {
+      this.writeProtected = true;
+      return HOST_WRITEABLE;
+    }
+    const isWritten = (how & WRITTEN) !== 0;
+    if (isWritten) slot.markDirty(gfn);
+    if (slot.dirty === undefined || isWritten) return this.#written;
+    // Under PML a clean entry has the hardware log the first write.
+    if (pml) return this.#written & ~format.dirty;
+    return (how & WAS_WRITABLE) !== 0 ? this.#written : HOST_WRITEABLE | MMU_WRITEABLE;
+  }
+
+  #makeUnused(): void {
+    const { format } = this.#core;
+    this.lo &= ~format.accessed;
+    if (!format.accessTracking) return;
+    this.hi = saveRights(this.lo, this.hi);
+    this.lo = withoutRights(this.lo);
   }
 
   #mustProtect(slot: Memslot, gfn: Gfn, level: number, how: number): boolean {

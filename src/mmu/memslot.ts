@@ -82,6 +82,11 @@ export class Memslot {
     this.dirty = on ? newBitmap(this.frames) : undefined;
   }
 
+  /** True when nobody wants to know of writes: they are not logged, and no frame is tracked. */
+  get isPlain(): boolean {
+    return this.dirty === undefined && this.#tracked === undefined;
+  }
+
   /** True when someone wants to see every write to `gfn`. */
   isTracked(gfn: Gfn): boolean {
     return this.#tracked !== undefined && this.#tracked[gfn - this.baseGfn] !== 0;

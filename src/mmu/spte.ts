@@ -19,9 +19,6 @@ export const SpteLo = {
   MMU_WRITEABLE: 1 << 11,
 } as const;
 
-/** Both of the bits that let the fast path restore WRITE. */
-export const WRITEABLE_MASK: number = SpteLo.HOST_WRITEABLE | SpteLo.MMU_WRITEABLE;
-
 /** Bits 63:32 that all formats share. */
 export const SpteHi = {
   /** Bits 53:52: `SpteKind`. */
@@ -41,7 +38,13 @@ export const SpteKind = {
   MMIO: 3 << 20,
 } as const;
 
-const SAVED_MASK = SpteHi.SAVED_R | SpteHi.SAVED_X;
+// V8 folds a module's own constants, not what it exports: these are for the hot paths below.
+const { HOST_WRITEABLE, LARGE, MMU_WRITEABLE, WRITE } = SpteLo;
+const { KIND, SAVED_R, SAVED_X } = SpteHi;
+const { MMIO, NO_ACCESSED_DIRTY } = SpteKind;
+/** Both of the bits that let the fast path restore WRITE. */
+const WRITEABLE = HOST_WRITEABLE | MMU_WRITEABLE;
+const SAVED_MASK = SAVED_R | SAVED_X;
 const SAVED_SHIFT = 54 - 32;
 /** R, W and X of an EPT entry. */
 const EPT_RWX = 7;
@@ -99,20 +102,20 @@ export function eptFormat(flags: boolean, execOnly: boolean): SpteFormat {
 
 /** Not zero and not MMIO. */
 export function isPresent(lo: number, hi: number): boolean {
-  return (lo | hi) !== 0 && (hi & SpteHi.KIND) !== SpteKind.MMIO;
+  return (lo | hi) !== 0 && (hi & KIND) !== MMIO;
 }
 
 export function isMmio(hi: number): boolean {
-  return (hi & SpteHi.KIND) === SpteKind.MMIO;
+  return (hi & KIND) === MMIO;
 }
 
 /** True when a present entry of `level` maps a page, not a table. */
 export function isLeaf(lo: number, level: number): boolean {
-  return level === 1 || (lo & SpteLo.LARGE) !== 0;
+  return level === 1 || (lo & LARGE) !== 0;
 }
 
 export function isWritable(lo: number): boolean {
-  return (lo & SpteLo.WRITE) !== 0;
+  return (lo & WRITE) !== 0;
 }
 
 /** The frame of a present entry: guest RAM for a leaf, a table's number otherwise. */
@@ -122,7 +125,7 @@ export function pfnOf(lo: number, hi: number): Pfn {
 
 /** True when the entry is of a kind without flags and has had its rights taken away. */
 export function isAccessTracked(format: SpteFormat, lo: number, hi: number): boolean {
-  return format.accessTracking && (hi & SpteHi.KIND) === SpteKind.NO_ACCESSED_DIRTY &&
+  return format.accessTracking && (hi & KIND) === NO_ACCESSED_DIRTY &&
     (lo & EPT_RWX) === 0;
 }
 
@@ -133,7 +136,7 @@ export function isAccessed(format: SpteFormat, lo: number, hi: number): boolean 
 
 /** True when the entry says that its frame was written. */
 export function isDirty(format: SpteFormat, lo: number): boolean {
-  return format.dirty !== 0 ? (lo & format.dirty) !== 0 : (lo & SpteLo.WRITE) !== 0;
+  return format.dirty !== 0 ? (lo & format.dirty) !== 0 : (lo & WRITE) !== 0;
 }
 
 /** High half of a tracked entry: R and X of `lo` saved at bits 54 and 56. */
@@ -158,7 +161,7 @@ export function restoredHi(hi: number): number {
 
 /** True when only dirty logging keeps the entry read-only. */
 export function canBecomeWritable(lo: number): boolean {
-  return (lo & WRITEABLE_MASK) === WRITEABLE_MASK;
+  return (lo & WRITEABLE) === WRITEABLE;
 }
 
 /** True when the hardware would let an access with error code bits F, W or neither through. */
@@ -174,6 +177,6 @@ export function isAllowed(
       ? (lo & format.exec) !== 0
       : (lo & 1) !== 0 && (hi & format.noExecHi) === 0;
   }
-  if (write) return (lo & SpteLo.WRITE) !== 0;
+  if (write) return (lo & WRITE) !== 0;
   return (lo & 1) !== 0;
 }

@@ -48,6 +48,29 @@ export class MmuStats implements Record<StatName, number> {
   nx_lpage_splits = 0;
   max_mmu_page_hash_collisions = 0;
 
+  /** Stores the counters in the order of `STAT_NAMES`, without an allocation. */
+  copyTo(into: Float64Array): void {
+    into[0] = this.pf_fixed;
+    into[1] = this.pf_guest;
+    into[2] = this.invlpg;
+    into[3] = this.tlb_flush;
+    into[4] = this.mmio_exits;
+    into[5] = this.insn_emulation;
+    into[6] = this.insn_emulation_fail;
+    into[7] = this.mmu_shadow_zapped;
+    into[8] = this.mmu_pte_write;
+    into[9] = this.mmu_pte_updated;
+    into[10] = this.mmu_pde_zapped;
+    into[11] = this.mmu_flooded;
+    into[12] = this.mmu_recycled;
+    into[13] = this.mmu_cache_miss;
+    into[14] = this.mmu_unsync;
+    into[15] = this.remote_tlb_flush;
+    into[16] = this.lpages;
+    into[17] = this.nx_lpage_splits;
+    into[18] = this.max_mmu_page_hash_collisions;
+  }
+
   /** A copy that no longer changes. */
   snapshot(): Record<StatName, number> {
     return { ...this };

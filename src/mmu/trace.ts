@@ -3,6 +3,9 @@
  * nothing is formatted until someone reads it. An MMU without a trace pays one comparison a point.
  */
 
+import { hi32, lo32 } from "../base/u64.ts";
+import type { WalkTrace } from "./walk/trace.ts";
+
 /** How a field is shown: "addr" and "spte" take two numbers (low half, high half), the others one. */
 export type FieldKind = "addr" | "spte" | "hex" | "dec" | "flag";
 
@@ -136,6 +139,14 @@ export class MmuTrace {
   readonly #clockNs: () => number;
   #written = 0;
   #read = 0;
+  /** For `Walker.trace`: the events of guest walks become part of this trace. */
+  readonly walks: WalkTrace = {
+    pagetableWalk: (lo, hi, access) => this.emit(Tp.PAGETABLE_WALK, lo, hi, access),
+    pagingElement: (lo, hi, level) => this.emit(Tp.PAGING_ELEMENT, lo, hi, level),
+    setAccessedBit: (gpa) => this.emit(Tp.SET_ACCESSED_BIT, lo32(gpa), hi32(gpa)),
+    setDirtyBit: (gpa) => this.emit(Tp.SET_DIRTY_BIT, lo32(gpa), hi32(gpa)),
+    walkerError: (errorCode) => this.emit(Tp.WALKER_ERROR, errorCode),
+  };
   /** Called before unread events would be overwritten: who reads them then loses none. */
   onFull: (() => void) | undefined = undefined;
 

@@ -15,6 +15,9 @@ export const VcpuRequest = {
   RELOAD: 1 << 0,
 } as const;
 
+// V8 folds a module's own constants, not what it exports.
+const { RELOAD } = VcpuRequest;
+
 /** One vCPU as the fault path sees it. */
 export class VcpuState {
   readonly index: number;
@@ -61,6 +64,6 @@ export class VcpuState {
    * asks for its reload first.
    */
   get rootIsObsolete(): boolean {
-    return (this.requests & VcpuRequest.RELOAD) !== 0;
+    return (this.requests & RELOAD) !== 0;
   }
 }

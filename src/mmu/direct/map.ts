@@ -42,19 +42,16 @@ export function mapDirect(vcpu: VcpuState, fault: Fault): FaultResult {
   }
   let goal = fault.goalLevel;
   let level = vcpu.rootLevel;
-  let sptep = 0;
-  for (;; level--) {
-    sptep = (table << 10) + entryOffset(addressLo, addressHi, level);
-    if (level === goal) {
-      if (level === SIZE_4K || !isNxSplit(core, sptep)) break;
-      goal--;
-    }
+  let sptep = (table << 10) + entryOffset(addressLo, addressHi, level);
+  while (level > goal || (level > SIZE_4K && isNxSplit(core, sptep))) {
     // Above level 1 there are only tables and large leaves, which are never zero; a table's number
     // fits in bits 31:12.
     const lo = words[sptep];
-    if (lo !== 0 && (lo & LARGE) === 0) table = lo >>> 12;
-    else table = putTable(vcpu, fault, table, sptep, level);
+    table = lo !== 0 && (lo & LARGE) === 0 ? lo >>> 12 : putTable(vcpu, fault, table, sptep, level);
+    level--;
+    sptep = (table << 10) + entryOffset(addressLo, addressHi, level);
   }
+  goal = level;
   fault.goalLevel = goal;
   const result = (words[sptep] | words[sptep + 1]) === 0 && fault.pfn >= 0
     ? setNewLeaf(vcpu, fault, sptep, goal)

@@ -62,6 +62,7 @@ function translate(context: ShadowContext, fault: Fault): FaultResult {
   const { walker, guestFault, vcpu } = context;
   const { addressLo, addressHi } = fault;
   const access = fault.code & ACCESS_MASK | (vcpu.smapSuspended ? Access.SMAP_SUSPENDED : 0);
+  walker.trace = vcpu.core.trace?.walks ?? null;
   if (walker.walk(addressLo, addressHi, access)) return FaultResult.CONTINUE;
   const { result } = walker;
   if (result.fault === WalkFault.CONTENDED) {

@@ -1,0 +1,80 @@
+/** Shadow faults: a guest with four-level tables touches a gibibyte, page by page. */
+
+import type { Gfn } from "../../src/base/u64.ts";
+import { Cr0, Cr4, Efer } from "../../src/cpu/modes.ts";
+import { CpuRole, Mmu, type MmuVcpu, Pferr, VcpuExit } from "../../src/mmu/mod.ts";
+import type { GuestTables } from "../../src/mmu/walk/mod.ts";
+import { median } from "../result.ts";
+import { EMULATOR, NO_TLB, PAGES, PlainHost, ROUNDS } from "./faults.ts";
+
+/** Guest frames of the tables: one of each upper level, then those of the last. */
+const ROOT = PAGES;
+const TABLES = PAGES + 3;
+/** Present, writable, user, accessed, dirty. */
+const FLAGS = 0x67;
+const WRITE = Pferr.WRITE | Pferr.USER;
+
+/** One VM whose guest maps its first gibibyte to itself. */
+export class ShadowFaults {
+  readonly mmu: Mmu;
+  readonly #vcpu: MmuVcpu;
+
+  constructor() {
+    const lastTables = PAGES / 512;
+    const frames = 3 + lastTables;
+    const words = new Uint32Array(frames * 1024);
+    const put = (gfn: number, index: number, value: number) =>
+      words[(gfn - ROOT) * 1024 + index * 2] = value * 4096 + FLAGS;
+    put(ROOT, 0, ROOT + 1);
+    put(ROOT + 1, 0, ROOT + 2);
+    for (let i = 0; i < PAGES; i++) put(TABLES + (i >>> 9), i & 511, i);
+    for (let i = 0; i < lastTables; i++) put(ROOT + 2, i, TABLES + i);
+    const tables: GuestTables = {
+      words,
+      wordOf: (gfn) => gfn >= ROOT && gfn < ROOT + frames ? (gfn - ROOT) * 1024 : -1,
+      isWritable: () => true,
+      markDirty: () => {},
+    };
+    this.mmu = new Mmu({
+      host: new PlainHost(1),
+      tables: "shadow",
+      prefetch: false,
+      maxTables: 4096,
+    });
+    this.mmu.setMemslot({ id: 0, baseGfn: 0 as Gfn, frames: ROOT + frames, hostPage: 0 });
+    this.#vcpu = this.mmu.createVcpu(NO_TLB, tables);
+    const features = { maxPhyAddrBits: 48, gbPages: true, amd: false };
+    const efer = Efer.LME | Efer.LMA | Efer.NXE;
+    this.#vcpu.setRole(
+      CpuRole.fromRegisters(Cr0.PE | Cr0.PG | Cr0.WP, Cr4.PAE, efer, features, false, false),
+    );
+    this.#vcpu.loadCr3(ROOT << 12, ROOT >>> 20, false);
+    this.#vcpu.prepare();
+  }
+
+  /** One fault for every page. */
+  mapAll(): void {
+    const vcpu = this.#vcpu;
+    const pages = PAGES;
+    const emulator = EMULATOR;
+    const code = WRITE;
+    const resume = VcpuExit.RESUME;
+    for (let i = 0; i < pages; i++) {
+      const exit = vcpu.pageFault(i << 12, 0, code, 0, emulator);
+      if (exit !== resume) throw new Error(vcpu.describeFailure());
+    }
+  }
+
+  /** Nanoseconds per fault, the median of ROUNDS rounds. */
+  measure(now: () => number): number {
+    const times: number[] = [];
+    for (let round = 0; round < ROUNDS; round++) {
+      this.mmu.zapAll();
+      this.#vcpu.prepare();
+      const start = now();
+      this.mapAll();
+      times.push((now() - start) / PAGES);
+    }
+    return median(times);
+  }
+}
