@@ -1,8 +1,9 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { TraceJson } from "../../../src/mmu/trace_json.ts";
-import { TRACEPOINTS } from "../../../src/mmu/trace.ts";
+import { MmuTrace, TRACEPOINTS } from "../../../src/mmu/trace.ts";
 import { HostModel } from "../../support/host_model.ts";
 import { Rig } from "../../support/mmu_rig.ts";
+import { Flag, ShadowRig } from "../../support/shadow_rig.ts";
 
 const MIB = 1024 ** 2;
 
@@ -94,4 +95,34 @@ Deno.test("a write that fails is reported by flush, not in the middle of a fault
   assertEquals(rig.stat("pf_fixed"), 1000);
   assertThrows(() => json.flush(), Error, "no space left");
   assertThrows(() => json.end(), Error, "no space left");
+});
+
+Deno.test("a shadowed guest's walks are in the trace, between the fault and its mapping", () => {
+  const rig = new ShadowRig({ paging: "4" });
+  const root = rig.space();
+  rig.map(root, 0x4000_0000, 100, Flag.P | Flag.W | Flag.U);
+  rig.cr3(root);
+  const trace = new MmuTrace();
+  rig.mmu.trace = trace;
+  rig.access(0x4000_0000, "w");
+  const events = trace.drain().filter(({ event }) => event !== "kvm_mmu_get_page");
+  const names = events.map(({ event }) => event);
+  const mapped = names.indexOf("kvm_mmu_spte_requested");
+  assertEquals(names.slice(0, mapped), [
+    "kvm_page_fault",
+    "kvm_mmu_pagetable_walk",
+    "kvm_mmu_paging_element",
+    "kvm_mmu_paging_element",
+    "kvm_mmu_paging_element",
+    "kvm_mmu_paging_element",
+    "kvm_mmu_set_accessed_bit",
+    "kvm_mmu_set_dirty_bit",
+  ]);
+  assertEquals([events[1].addr, events[2].level, events[5].level], ["0x40000000", 4, 1]);
+  rig.access(0x8000_0000, "r");
+  const [error] = trace.drain().filter(({ event }) => event === "kvm_mmu_walker_error");
+  assertEquals(error.pferr, "0x4");
+  rig.mmu.trace = undefined;
+  rig.access(0x8000_1000, "r");
+  assertEquals(trace.drain(), []);
 });
