@@ -3,17 +3,23 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { DenovisorError } from "../../../src/base/errors.ts";
 import type { Gfn } from "../../../src/base/u64.ts";
-import { Fault } from "../../../src/mmu/fault.ts";
+import { GuestMemory } from "../../../src/memory/guest_memory.ts";
+import { Fault, FaultResult, VcpuExit } from "../../../src/mmu/fault.ts";
+import { LoadResult } from "../../../src/mmu/load_result.ts";
+import { RangeOp } from "../../../src/mmu/mapping_engine.ts";
 import { isRefused } from "../../../src/mmu/mmio_fault.ts";
 import { checkOptions, type MmuOptions } from "../../../src/mmu/options.ts";
 import { Acc, Access } from "../../../src/mmu/pferr.ts";
+import { PagingMode } from "../../../src/mmu/role.ts";
+import { NestedWalk, RegionTables, Walker } from "../../../src/mmu/walk/mod.ts";
 import { RetryGuard } from "../../../src/mmu/retry_guard.ts";
 import { isDirty, isPresent, pfnOf, SpteKind } from "../../../src/mmu/spte.ts";
 import { TABLE_WORDS } from "../../../src/mmu/table_pool.ts";
 import { MmuTrace } from "../../../src/mmu/trace.ts";
 import { BASE_PFN, HostModel } from "../../support/host_model.ts";
 import { Rig } from "../../support/mmu_rig.ts";
-import { ShadowRig } from "../../support/shadow_rig.ts";
+import { roleOf, TableBuilder } from "../../support/guest_tables.ts";
+import { Flag, ShadowRig } from "../../support/shadow_rig.ts";
 
 const MIB = 2 ** 20;
 
@@ -218,4 +224,43 @@ Deno.test("each table of a five-level root knows the first frame that it maps", 
     table = pfnOf(pool.words[at], pool.words[at + 1]);
     assertEquals(pool.gfn[table], Math.floor(rig.gfn(address) / frames) * frames, `level ${level}`);
   }
+});
+
+Deno.test("results that the caller tells apart have values of their own", () => {
+  for (const results of [LoadResult, VcpuExit, FaultResult, RangeOp]) {
+    assertEquals(new Set(Object.values(results)).size, Object.keys(results).length);
+  }
+});
+
+Deno.test("a nested guest's table may lie in frame 0", () => {
+  const memory = GuestMemory.allocate(MIB);
+  const tables = new RegionTables(memory);
+  const outer = new TableBuilder(memory, PagingMode.EPT4, 64);
+  for (let gfn = 0n; gfn < 32n; gfn++) outer.map(gfn * 4096n, gfn * 4096n);
+  const inner = new TableBuilder(memory, PagingMode.LEVEL4, 0);
+  inner.map(0x7f_1234_5000n, 0x9000n);
+  const outerWalker = new Walker(tables);
+  outerWalker.setRole(roleOf({ mode: PagingMode.EPT4 }));
+  outerWalker.setRoot(outer.root, 0);
+  const walker = new Walker(tables, new NestedWalk(outerWalker));
+  walker.setRole(roleOf({ mode: PagingMode.LEVEL4 }));
+  walker.setRoot(inner.root, 0);
+  assertEquals(inner.root as number, 0);
+  assert(walker.walk(0x1234_5000, 0x7f, Access.READ));
+  assertEquals(walker.result.gfn as number, 9);
+});
+
+Deno.test("when logging ends, small mappings of a large guest page give way to a large one", () => {
+  const rig = new ShadowRig({ paging: "4" });
+  rig.host.level = 2;
+  const root = rig.space();
+  rig.map(root, 0xc040_0000, 512, Flag.P | Flag.W | Flag.U | Flag.A | Flag.D, 2);
+  rig.cr3(root);
+  const { id, baseGfn, frames, hostPage } = rig.mmu.findMemslot(512 as Gfn)!;
+  rig.mmu.setMemslot({ id, baseGfn, frames, hostPage, logDirty: true });
+  rig.access(0xc040_0000, "w");
+  assertEquals(rig.entry(0xc040_0000).level, 1);
+  rig.mmu.setMemslot({ id, baseGfn, frames, hostPage });
+  rig.access(0xc040_0000, "w");
+  assertEquals(rig.entry(0xc040_0000).level, 2);
 });
