@@ -4,6 +4,7 @@
  */
 
 import { MAX_TIMER_MS } from "../base/timer.ts";
+import { waitAsync } from "../base/wait_async.ts";
 import { epochMs as now } from "./stats.ts";
 
 /** Indices: the time as a 64-bit float, and the 32-bit word that changes with it. */
@@ -61,7 +62,7 @@ export class AlarmClock implements Disposable {
     while (!this.#disposed) {
       const bell = Atomics.load(this.#words, BELL);
       this.#arm(this.#time[TIME]);
-      await Atomics.waitAsync(this.#words, BELL, bell).value;
+      await waitAsync(this.#words, BELL, bell);
     }
   }
 

@@ -48,6 +48,8 @@ export interface MachineConfig {
   readonly attach?: (pc: Pc) => void;
 }
 
+/** MTRR_DEF_TYPE (SDM 3A §11.11.2.1). */
+const MTRR_DEF_TYPE = 0x2ff;
 /** RFLAGS.IF (SDM 1 §3.4.3). */
 const RFLAGS_IF = 1n << 9n;
 /** Event.NMI, bit 0: one is pending. */
@@ -99,6 +101,7 @@ export class Machine implements Disposable {
       config.attach?.(this.#pc);
       this.entry = load(config, this.#pc.acpiTables);
       engine.vcpus[0].writeState(this.entry.state);
+      shareMemoryTypes(engine, this.entry.state);
     } catch (error) {
       engine[Symbol.dispose]();
       throw error;
@@ -231,4 +234,15 @@ function load(config: MachineConfig, acpiTables: Uint8Array): Entry {
   const entry = loadGuest(memory, source, { rsdp: Address.ACPI_TABLES, reserved: [KVM_PAGES] });
   memory.write(Address.ACPI_TABLES, acpiTables);
   return entry;
+}
+
+/** All processors have the same memory types (SDM 3A §11.11.8): those with which vCPU 0 starts. */
+function shareMemoryTypes(engine: Engine, boot: CpuState): void {
+  const type = boot.msr(MTRR_DEF_TYPE);
+  const state = new CpuState();
+  for (const vcpu of engine.vcpus.slice(1)) {
+    vcpu.readState(state);
+    state.setMsr(MTRR_DEF_TYPE, type);
+    vcpu.writeState(state);
+  }
 }

@@ -18,6 +18,15 @@ Deno.test("a machine starts vCPU 0 at the entry that the loader gives", () => {
   assertEquals(machine.entry.description, "flat image at 0x7c00, 16-bit entry");
 });
 
+Deno.test("all vCPUs start with the memory types of vCPU 0, and else as they were", () => {
+  const memory = GuestMemory.allocate(2 * 1024 ** 2);
+  const { engine } = fakeMachine([], { memory, cpus: 3 });
+  const types = engine.vcpus.map(({ state }) => state.msr(0x2ff));
+  assertEquals(types, Array(3).fill(engine.vcpus[0].state.msr(0x2ff)));
+  assertEquals(types[0], 0x806n);
+  assertEquals(engine.vcpus[2].state.get(State.RIP), 0n);
+});
+
 Deno.test("a machine puts the ACPI tables where it tells the guest that they are", () => {
   const memory = GuestMemory.allocate(2 * 1024 ** 2);
   fakeMachine([], { memory });
