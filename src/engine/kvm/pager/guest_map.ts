@@ -7,7 +7,11 @@ import { FRAMES_AT, Level } from "../../../mmu/level.ts";
 
 const LARGE_BYTES = FRAMES_AT[Level.SIZE_2M] * PAGE_SIZE;
 
-/** From host virtual addresses to regions and files. A region's index is its memslot's number. */
+/**
+ * From host virtual addresses to regions and files. A region's index is its memslot's number. Its
+ * frames are counted in the WebAssembly.Memory, so that pages are as large as the guest's addresses
+ * allow, wherever in the process V8 has put the memory.
+ */
 export class GuestMap {
   readonly regions: readonly MemoryRegion[];
   readonly #base: number;
@@ -27,6 +31,16 @@ export class GuestMap {
   /** Host virtual address of region `index`. */
   hostAddress(index: number): number {
     return this.#base + this.regions[index].offset;
+  }
+
+  /** Number of the first page of region `index`, counted from the start of the memory. */
+  firstPage(index: number): number {
+    return this.regions[index].offset / PAGE_SIZE;
+  }
+
+  /** Host virtual address of the start of the block of `bytes` around `address`. */
+  blockStart(address: number, bytes: number): number {
+    return address - (address - this.#base) % bytes;
   }
 
   /** Index of the region that holds a host virtual address, or -1. */
@@ -60,9 +74,10 @@ export class GuestMap {
     return address - this.#base - this.#files[index].offset;
   }
 
-  /** True when all 2 MiB around a host virtual address start as zeros, or as bytes of one file. */
-  isUniform(address: number): boolean {
-    const start = address - this.#base - address % LARGE_BYTES;
+  /** True when all 2 MiB around page `page` of the memory start as zeros, or as bytes of one file. */
+  isUniform(page: number): boolean {
+    const at = page * PAGE_SIZE;
+    const start = at - at % LARGE_BYTES;
     const end = start + LARGE_BYTES;
     for (const file of this.#files) {
       const fileEnd = file.offset + backedBytes(file);

@@ -9,11 +9,11 @@ import type { Userfaultfd } from "./userfaultfd.ts";
 
 const LARGE_BYTES = FRAMES_AT[Level.SIZE_2M] * PAGE_SIZE;
 /** madvise(2): transparent huge pages. */
-const MADV_HUGEPAGE = 14;
+export const MADV_HUGEPAGE = 14;
 /** Times in a row that the kernel may ask to try again. */
 const MAX_TRIES = 1000;
 
-/** Instead of the address of contents: the kernel's own page of zeros. */
+/** Instead of the address of contents: the kernel's one page of zeros, until someone writes. */
 const KERNEL_ZEROS = -1;
 
 /** Installs pages through one userfaultfd. */
@@ -55,15 +55,12 @@ export class Installer implements Disposable {
 
   /** Puts zeros into missing pages. @param written They are about to be written. */
   zero(address: number, bytes: number, written: boolean, writable: boolean): void {
-    if (!writable || (written && bytes === PAGE_SIZE)) {
+    if (!writable || bytes === PAGE_SIZE && written) {
       return this.#pieces(address, this.#zerosAddress, bytes, writable);
     }
-    if (written && this.#uffd.canMove) {
-      this.#populateStaging();
-      if (this.#moveStaging(address)) return;
-    }
-    // One page of the kernel's for all; it gives the guest its own where the guest writes.
-    this.#pieces(address, KERNEL_ZEROS, bytes, writable);
+    if (!written) return this.#pieces(address, KERNEL_ZEROS, bytes, writable);
+    if (this.#canMoveTo(address)) this.#populateStaging();
+    if (!this.#moveStaging(address)) this.#pieces(address, this.#zerosAddress, bytes, writable);
   }
 
   /** Lets writes to present pages through, or stops them. */
@@ -85,13 +82,17 @@ export class Installer implements Disposable {
     for (let at = 0; at < LARGE_BYTES; at += PAGE_SIZE) this.#staging[at] = 0;
   }
 
+  #canMoveTo(address: number): boolean {
+    return this.#uffd.canMove && address % LARGE_BYTES === 0;
+  }
+
   /**
    * Moves the staging memory's frames to the guest instead of copying them: true when all 2 MiB are
    * there. A large frame stays whole, so that KVM maps it as such.
    */
   #moveStaging(address: number): boolean {
-    if (!this.#uffd.canMove) return false;
-    return this.#uffd.move(address, this.#stagingAddress, LARGE_BYTES) === LARGE_BYTES;
+    return this.#canMoveTo(address) &&
+      this.#uffd.move(address, this.#stagingAddress, LARGE_BYTES) === LARGE_BYTES;
   }
 
   /**

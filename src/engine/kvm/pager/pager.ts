@@ -72,7 +72,7 @@ export class Pager implements Disposable {
       progressLimit: PROGRESS_LIMIT,
     });
     config.regions.forEach(({ gpa, sizeBytes, readOnly }, id) => {
-      const hostPage = this.#map.hostAddress(id) / PAGE_SIZE;
+      const hostPage = this.#map.firstPage(id);
       const baseGfn = gfnOf(gpa);
       const frames = sizeBytes / PAGE_SIZE;
       const { logDirty } = config;
@@ -110,7 +110,7 @@ export class Pager implements Disposable {
     const gpa = this.#map.gpaAt(page, region);
     const present = isProtected ? Pferr.PRESENT : 0;
     const result = this.#resolve(gpa, (write ? Pferr.WRITE : 0) | present);
-    this.#mmuCounters.set(this.#mmu.core.counters);
+    this.#mmu.core.stats.copyTo(this.#mmuCounters);
     if (result === FaultResult.EMULATE) this.#writeByHost(page, gpa, region, isProtected);
     else if (isProtected) this.#installer.protect(page, PAGE_SIZE, false);
     // Another thread met the same fault; should the page have gone since, it comes back.
@@ -193,7 +193,7 @@ export class Pager implements Disposable {
     const bytes = FRAMES_AT[this.#walk.level] * PAGE_SIZE;
     const isLarge = this.#walk.level === Level.SIZE_2M;
     this.#counters[isLarge ? PagerCounter.PAGES_2M : PagerCounter.PAGES_4K]++;
-    this.#fill(page - page % bytes, bytes, region, write, isWritable(this.#walk.lo));
+    this.#fill(this.#map.blockStart(page, bytes), bytes, region, write, isWritable(this.#walk.lo));
   }
 
   /**

@@ -1,9 +1,9 @@
 /**
- * The host of the pager's MMU: a frame is the page of this process at the same number, and bringing
- * one in is what the pager does once the MMU has decided how.
+ * The host of the pager's MMU: a frame is the page of the memory at the same number, and bringing one
+ * in is what the pager does once the MMU has decided how.
  */
 
-import { PAGE_SIZE, type Pfn } from "../../../base/u64.ts";
+import type { Pfn } from "../../../base/u64.ts";
 import { type HostPage, type MmuHost, PageKind, type Tlb } from "../../../mmu/host.ts";
 import { Level } from "../../../mmu/level.ts";
 import type { GuestMap } from "./guest_map.ts";
@@ -21,7 +21,7 @@ export class PagerHost implements MmuHost {
     into.pfn = page as Pfn;
     into.writable = true;
     into.reserved = false;
-    into.level = this.#map.isUniform(page * PAGE_SIZE) ? Level.SIZE_2M : Level.SIZE_4K;
+    into.level = this.#map.isUniform(page) ? Level.SIZE_2M : Level.SIZE_4K;
   }
 
   // Frames are not counted, and the kernel keeps what the CPU saw of them.

@@ -9,8 +9,9 @@ import { STAT_NAMES } from "../../../mmu/stats.ts";
 import type { KvmControl } from "../control.ts";
 import { Errno } from "../errno.ts";
 import { Scratch } from "../scratch.ts";
-import { check, Shim, type ShimRegion } from "../shim.ts";
+import { check, Shim, type ShimRegion, type ShimSymbols } from "../shim.ts";
 import { PAGER_COUNTERS, PagerControl, PagerState } from "./control.ts";
+import { MADV_HUGEPAGE } from "./installer.ts";
 import { dirtyWords, type PagerConfig } from "./pager.ts";
 import { openUserfaultfd, Userfaultfd, type UserfaultfdHandle } from "./userfaultfd.ts";
 
@@ -101,13 +102,15 @@ export class PagerThread implements AsyncDisposable {
     undo.defer(() => symbols.kvm_shim_close(this.#bell));
     this.#uffd = undo.use(new Userfaultfd(this.#shim, handle));
     this.#ranges = hostRanges(memory, host);
+    const { files, logDirty, maxPageLevel = Level.SIZE_2M } = options;
+    if (!logDirty && maxPageLevel > 1) adviseHugePages(symbols, memory, host);
     undo.defer(() => this.release());
     for (const { address, sizeBytes } of this.#ranges) this.#uffd.register(address, sizeBytes);
-    const words = options.logDirty
+    const words = logDirty
       ? memory.regions.reduce((sum, region) => sum + dirtyWords(region.sizeBytes), 0)
       : 0;
     const dirty = new SharedArrayBuffer(words * 4);
-    this.#dirty = options.logDirty ? new Uint32Array(dirty) : undefined;
+    this.#dirty = logDirty ? new Uint32Array(dirty) : undefined;
     const start: PagerStart = {
       control: this.#control.buffer,
       kvm: kvm.buffer,
@@ -116,9 +119,9 @@ export class PagerThread implements AsyncDisposable {
       pager: {
         base: Number(host.address(0, 1)),
         regions: memory.regions,
-        files: options.files,
-        logDirty: options.logDirty,
-        maxPageLevel: options.maxPageLevel ?? Level.SIZE_2M,
+        files,
+        logDirty,
+        maxPageLevel,
         trace: options.trace,
       },
       ranges: this.#ranges,
@@ -255,6 +258,16 @@ export class PagerThread implements AsyncDisposable {
     };
     worker.postMessage(start);
     return worker;
+  }
+}
+
+/**
+ * Where a fault might end in a huge page, the kernel makes no table of small ones before it asks us:
+ * a huge page can then be moved there whole. Refused by kernels without huge pages, at no harm.
+ */
+function adviseHugePages(symbols: ShimSymbols, memory: GuestMemory, host: ShimRegion): void {
+  for (const { offset, sizeBytes } of memory.regions) {
+    symbols.kvm_shim_madvise(host.id, BigInt(offset), BigInt(sizeBytes), MADV_HUGEPAGE);
   }
 }
 

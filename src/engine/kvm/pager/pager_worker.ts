@@ -16,6 +16,13 @@ import { Pager } from "./pager.ts";
 import type { PagerFinished, PagerStart } from "./pager_thread.ts";
 import { Userfaultfd } from "./userfaultfd.ts";
 
+/** Bits of what poll says: a fault waits, someone has rung. */
+const FAULTS = 1, BELL = 2;
+/** poll(2): without a limit. */
+const FOREVER = -1;
+/** A trace that nothing is added to for so many milliseconds is written to its file. */
+const FLUSH_MS = 50;
+
 self.onmessage = (event: MessageEvent<PagerStart>) => {
   self.postMessage(serve(event.data));
   self.close();
@@ -52,23 +59,28 @@ function serveFaults(
   const dirty = new Uint32Array(start.dirty);
   let isFlushed = true;
   while (!control.stopped) {
-    const count = uffd.read();
-    if (count < 0) {
-      const reason = `the kernel answered ${errnoName(-count)}`;
-      throw new DenovisorError("pager", `Cannot read faults on guest memory: ${reason}`);
-    }
-    for (let i = 0; i < count; i++) {
-      if (uffd.isFault(i)) pager.serve(uffd.address(i), uffd.flags(i));
-    }
-    const request = control.pending;
-    if (request !== 0) {
-      pager.takeDirtyLog(dirty);
-      control.answer(request);
-    }
-    if (count > 0) isFlushed = !pager.isTraced;
-    else if (!wait(shim, scratch, uffd.fd, start.bell, isFlushed ? FOREVER : FLUSH_MS)) {
+    const ready = shim.symbols.kvm_shim_poll(uffd.fd, start.bell, isFlushed ? FOREVER : FLUSH_MS);
+    if (ready === -Errno.EINTR) continue;
+    if (ready < 0) throw broken("wait for", ready);
+    if (ready === 0) {
       pager.flushTrace();
       isFlushed = true;
+    }
+    if ((ready & FAULTS) !== 0) {
+      const count = uffd.read();
+      if (count < 0) throw broken("read", count);
+      for (let i = 0; i < count; i++) {
+        if (uffd.isFault(i)) pager.serve(uffd.address(i), uffd.flags(i));
+      }
+      isFlushed = !pager.isTraced;
+    }
+    if ((ready & BELL) !== 0) {
+      scratch.tryRead(start.bell); // which resets it
+      const request = control.pending;
+      if (request !== 0) {
+        pager.takeDirtyLog(dirty);
+        control.answer(request);
+      }
     }
   }
   // The time since the last call, for those who ask later.
@@ -76,25 +88,7 @@ function serveFaults(
   pager.endTrace();
 }
 
-/** poll(2): without a limit. */
-const FOREVER = -1;
-/** A trace that nothing is added to for so many milliseconds is written to its file. */
-const FLUSH_MS = 50;
-
-/** Waits for faults, or until someone rings: false when `timeoutMs` has passed without either. */
-function wait(
-  shim: Shim,
-  scratch: Scratch,
-  uffd: number,
-  bell: number,
-  timeoutMs: number,
-): boolean {
-  const ready = shim.symbols.kvm_shim_poll(uffd, bell, timeoutMs);
-  if (ready === -Errno.EINTR) return true;
-  if (ready < 0) {
-    const reason = `the kernel answered ${errnoName(-ready)}`;
-    throw new DenovisorError("pager", `Cannot wait for faults on guest memory: ${reason}`);
-  }
-  if ((ready & 2) !== 0) scratch.tryRead(bell); // an eventfd is reset by being read
-  return ready !== 0;
+function broken(what: string, result: number): DenovisorError {
+  const reason = `the kernel answered ${errnoName(-result)}`;
+  return new DenovisorError("pager", `Cannot ${what} faults on guest memory: ${reason}`);
 }
