@@ -84,6 +84,20 @@ Deno.test("no event is lost when the ring fills up, and the counters come last",
   assertEquals(rig.mmu.core.trace, undefined);
 });
 
+Deno.test("a long trace is written piece by piece, in whole lines", () => {
+  const rig = new Rig({}, new HostModel(1));
+  rig.slot(0, 16 * MIB);
+  const pieces: string[] = [];
+  const write = (bytes: Uint8Array) => void pieces.push(new TextDecoder().decode(bytes));
+  const json = new TraceJson(rig.mmu, write, undefined, 16);
+  for (let n = 0; n < 4096; n++) rig.access(n * 4096, "w");
+  assertEquals(pieces.length > 5, true);
+  json.end();
+  for (const piece of pieces) {
+    assertEquals([piece[0], piece.at(-1), piece.length < 70_000], ["{", "\n", true]);
+  }
+});
+
 Deno.test("a write that fails is reported by flush, not in the middle of a fault", () => {
   const rig = new Rig({}, new HostModel(1));
   rig.slot(0, 4 * MIB);

@@ -100,6 +100,8 @@ Deno.test("a table that goes takes its mappings along", () => {
   assertEquals(sizes(zap(0, 1)), [NONE, PAGE_2M, PAGE_2M]);
   assertEquals(sizes(zap(0, 2)), [NONE, NONE, PAGE_2M]);
   assertEquals(sizes(zap(0, 3)), [NONE, NONE, NONE]);
+  // The table whose place the 2 MiB page has taken.
+  assertEquals(sizes(zap(0x200, 1)), [PAGE_4K, PAGE_2M, PAGE_2M]);
   // A guest's own table: its frame is not what it maps.
   assertEquals(sizes(zap(0, 1, { role: "0x711" })), [PAGE_4K, PAGE_2M, PAGE_2M]);
 });
