@@ -26,6 +26,11 @@ export interface WriteGuard {
   mustProtect(slot: Memslot, gfn: Gfn, canUnsync: boolean): boolean;
 }
 
+/** Who remembers tables of the direct engine: the vCPUs. */
+export interface TableCache {
+  forgetTable(): void;
+}
+
 /** State of one VM's MMU. */
 export class MmuCore {
   readonly host: MmuHost;
@@ -51,6 +56,7 @@ export class MmuCore {
   readonly spaces: readonly Memslots[] = [new Memslots(0), new Memslots(1)];
   readonly engines: MappingEngine[] = [];
   readonly tlbs: Tlb[] = [];
+  readonly tableCaches: TableCache[] = [];
   /** Set by the shadow engine. */
   writeGuard: WriteGuard | undefined = undefined;
   trace: MmuTrace | undefined = undefined;
@@ -108,6 +114,11 @@ export class MmuCore {
   warn(text: string): void {
     this.warnings++;
     this.hooks?.onWarning?.(text);
+  }
+
+  /** A table of the direct engine goes away. */
+  forgetTables(): void {
+    for (let i = 0; i < this.tableCaches.length; i++) this.tableCaches[i].forgetTable();
   }
 
   /** Makes every vCPU forget its translations. */

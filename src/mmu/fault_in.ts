@@ -23,36 +23,52 @@ export function faultIn(
   gvaHi: number,
   access: number,
 ): FaultResult {
-  const slot = fault.slot;
-  if (slot === undefined) {
-    const kept = access & vcpu.core.mmio.accessMask;
-    vcpu.mmioCache.fill(vcpu.slots, fault.generation, gvaLo, gvaHi, fault.gfn, kept);
-    return CONTINUE;
+  const { page, slot } = fault;
+  if (slot === undefined) return findNothing(vcpu, fault, gvaLo, gvaHi, access);
+  if (slot.invalid || slot.readOnly) {
+    const refused = checkSlot(fault, slot);
+    if (refused !== CONTINUE) return refused;
   }
-  if (slot.invalid) return fault.end(RETRY, Cause.SLOT_UPDATE);
-  if (slot.readOnly && fault.write) return EMULATE;
-  const { page } = fault;
-  const { host } = vcpu.core;
   const hostPage = slot.hostPageOf(fault.gfn);
-  host.getPage(hostPage, fault.write, false, page);
-  if (page.kind === MUST_WAIT) {
-    if (deferred(vcpu, fault, hostPage)) {
-      return fault.end(RETRY, Cause.ASYNC_QUEUED);
-    }
-    host.getPage(hostPage, fault.write, true, page);
+  vcpu.core.host.getPage(hostPage, fault.write, false, page);
+  if (page.kind !== FRAME) {
+    const refused = waitForPage(vcpu, fault, hostPage);
+    if (refused !== CONTINUE) return refused;
   }
-  return page.kind === FRAME ? accept(fault, slot) : refuse(vcpu, fault, hostPage);
-}
-
-function accept(fault: Fault, slot: Memslot): FaultResult {
-  fault.pfn = fault.page.pfn;
-  fault.mapWritable = fault.page.writable && !slot.readOnly;
+  fault.pfn = page.pfn;
+  fault.mapWritable = page.writable && !slot.readOnly;
   return CONTINUE;
 }
 
-function refuse(vcpu: VcpuState, fault: Fault, hostPage: number): FaultResult {
-  if (fault.page.kind !== POISONED) return BAD_ADDRESS;
-  vcpu.core.host.signalPoison(hostPage);
+/** No memory: the vCPU remembers the page as MMIO. */
+function findNothing(
+  vcpu: VcpuState,
+  fault: Fault,
+  gvaLo: number,
+  gvaHi: number,
+  access: number,
+): FaultResult {
+  const kept = access & vcpu.core.mmio.accessMask;
+  vcpu.mmioCache.fill(vcpu.slots, fault.generation, gvaLo, gvaHi, fault.gfn, kept);
+  return CONTINUE;
+}
+
+function checkSlot(fault: Fault, slot: Memslot): FaultResult {
+  if (slot.invalid) return fault.end(RETRY, Cause.SLOT_UPDATE);
+  return fault.write ? EMULATE : CONTINUE;
+}
+
+/** The page was not at hand: waits for it, unless the guest can do something else meanwhile. */
+function waitForPage(vcpu: VcpuState, fault: Fault, hostPage: number): FaultResult {
+  const { page } = fault;
+  const { host } = vcpu.core;
+  if (page.kind === MUST_WAIT) {
+    if (deferred(vcpu, fault, hostPage)) return fault.end(RETRY, Cause.ASYNC_QUEUED);
+    host.getPage(hostPage, fault.write, true, page);
+  }
+  if (page.kind === FRAME) return CONTINUE;
+  if (page.kind !== POISONED) return BAD_ADDRESS;
+  host.signalPoison(hostPage);
   return fault.end(RETRY, Cause.POISON);
 }
 

@@ -36,18 +36,8 @@ export function tableIndex(lo: number, hi: number, level: number): number {
 
 /** Words from the start of a table of `level` to the entry for the address `hi:lo`. */
 export function entryOffset(lo: number, hi: number, level: number): number {
-  switch (level) {
-    case 1:
-      return lo >>> 11 & 0x3fe;
-    case 2:
-      return lo >>> 20 & 0x3fe;
-    case 3:
-      return (lo >>> 29 & 6 | hi << 3) & 0x3fe;
-    case 4:
-      return hi >>> 6 & 0x3fe;
-    default:
-      return hi >>> 15 & 0x3fe;
-  }
+  if (level === 3) return (lo >>> 29 & 6 | hi << 3) & 0x3fe;
+  return (level < 3 ? lo >>> level * 9 + 2 : hi >>> level * 9 - 30) & 0x3fe;
 }
 
 /** How many frames `frame` lies behind the start of its block of leaf level `level`. */

@@ -79,6 +79,7 @@ export class Mmu {
     const vcpu = new MmuVcpu(this.#vcpus.length, parts, tlb, role, tables);
     this.#vcpus.push(vcpu);
     this.core.tlbs.push(tlb);
+    this.core.tableCaches.push(vcpu.state);
     return vcpu;
   }
 

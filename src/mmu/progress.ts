@@ -40,12 +40,15 @@ export class ProgressGuard {
    */
   allows(fault: Fault, changes: number, ripLo: number, ripHi: number): boolean {
     if (fault.cause === NONE) return false;
-    if (changes !== this.#changes) {
-      // Most faults change something; which fault it was matters only once nothing changes.
-      this.#changes = changes;
-      this.#repeats = 0;
-      return true;
-    }
+    if (changes === this.#changes) return this.#isNew(fault, ripLo, ripHi);
+    // Most faults change something; which fault it was matters only once nothing changes.
+    this.#changes = changes;
+    this.#repeats = 0;
+    return true;
+  }
+
+  /** Nothing has changed since the last fault: counts how often it is the same. */
+  #isNew(fault: Fault, ripLo: number, ripHi: number): boolean {
     if (
       fault.addressLo !== this.#addressLo || fault.addressHi !== this.#addressHi ||
       fault.code !== this.#code || ripLo !== this.#ripLo || ripHi !== this.#ripHi

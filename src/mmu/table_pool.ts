@@ -197,6 +197,11 @@ export class TablePool {
   }
 }
 
+/** The table that an SPTE lies in. */
+export function tableOf(sptep: number): number {
+  return sptep >>> 10;
+}
+
 /** `larger` with the contents of `array` at its start. */
 export function grown<T extends Float64Array | Int32Array | Uint8Array>(array: T, larger: T): T {
   larger.set(array as ArrayLike<number>);

@@ -2,8 +2,14 @@
 
 import type { Gfn } from "../base/u64.ts";
 import type { MmuCore } from "./core.ts";
+import type { Fault } from "./fault.ts";
 import { TableFlag } from "./table_pool.ts";
 import { Tp } from "./trace.ts";
+
+/** kvm_mmu_spte_requested. */
+export function traceRequested(core: MmuCore, fault: Fault, level: number): void {
+  core.trace!.emit(Tp.SPTE_REQUESTED, fault.gfn, fault.pfn, level);
+}
 
 /** kvm_mmu_set_spte: the entry as it stands now. */
 export function traceSetSpte(core: MmuCore, gfn: Gfn, sptep: number, level: number): void {

@@ -172,6 +172,9 @@ export class MmuVcpu {
       core.warn("Cannot handle a fault: the vCPU has no root");
       return USERSPACE;
     }
+    if ((code & RSVD) !== 0 && this.#isDirect && this.state.mmioCache.matchesGpa(lo, hi)) {
+      return this.#knownMmio(lo, hi, code, codeHigh, emulator);
+    }
     const result = this.handleFault(lo, hi, code, codeHigh);
     switch (result) {
       case FIXED:
@@ -318,6 +321,25 @@ export class MmuVcpu {
     return shadowPageFault(shadow, fault);
   }
 
+  /** The page that the vCPU's MMIO cache holds: nothing is looked up. */
+  #knownMmio(
+    lo: number,
+    hi: number,
+    code: number,
+    codeHigh: number,
+    emulator: MmuEmulator,
+  ): VcpuExit {
+    const { fault } = this;
+    const { stats, trace } = this.#core;
+    fault.begin(lo, hi, code, codeHigh);
+    fault.gfn = this.state.mmioCache.gfn;
+    if (trace !== undefined) trace.emit(Tp.PAGE_FAULT, lo, hi, code >>> 0);
+    stats.insn_emulation++;
+    const exit = emulator.emulate(this, lo, hi, false);
+    if (exit === USERSPACE) stats.mmio_exits++;
+    return exit;
+  }
+
   #emulate(emulator: MmuEmulator): VcpuExit {
     const { fault } = this;
     const { stats } = this.#core;
@@ -358,6 +380,7 @@ export class MmuVcpu {
     const { state } = this;
     if (state.root !== 0) this.#direct.releaseRoot(state.root);
     state.root = 0;
+    state.forgetTable();
   }
 
   #dropObsolete(): void {

@@ -18,6 +18,9 @@ export const VcpuRequest = {
 // V8 folds a module's own constants, not what it exports.
 const { RELOAD } = VcpuRequest;
 
+/** Of no address: bits 52:21 of a physical address are not all set. */
+const NO_KEY = -1;
+
 /** One vCPU as the fault path sees it. */
 export class VcpuState {
   readonly index: number;
@@ -36,6 +39,13 @@ export class VcpuState {
   rootLevel = 0;
   /** Bits of an address's high half that the direct root does not take. */
   illegalHi = 0;
+  /**
+   * The table of level 1 that the last walk of the direct root ended in, as a CPU's paging-structure
+   * caches keep it (SDM 3A §4.10.3), and the 2 MiB of addresses it is for, in units of 2 MiB. Whatever
+   * takes a table away empties it.
+   */
+  lastTable = 0;
+  lastTableKey = NO_KEY;
   /** Halves of the address of the instruction that runs, as far as the engine knows it. */
   ripLo = 0;
   ripHi = 0;
@@ -52,6 +62,17 @@ export class VcpuState {
     this.tlb = tlb;
     this.guard = new ProgressGuard(core.progressLimit);
     this.slots = core.spaces[0];
+  }
+
+  /** Remembers the table of level 1 that `sptep`, the entry for `hi:lo`, lies in. */
+  keepTable(sptep: number, lo: number, hi: number): void {
+    this.lastTable = sptep >>> 10;
+    this.lastTableKey = lo >>> 21 | hi << 11;
+  }
+
+  /** Forgets the table of the last walk. */
+  forgetTable(): void {
+    this.lastTableKey = NO_KEY;
   }
 
   /** True when the direct root is there and not zapped. */

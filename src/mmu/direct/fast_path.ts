@@ -44,15 +44,20 @@ export function fastPageFault(vcpu: VcpuState, fault: Fault): FaultResult {
   if ((code & RSVD) !== 0 || (isFetch && (code & PRESENT) !== 0)) return INVALID;
   if (vcpu.rootIsObsolete) return INVALID;
   for (let tries = 0; tries < MAX_EXCHANGES; tries++) {
-    let level = rootLevel;
-    let sptep = (root << 10) + entryOffset(addressLo, addressHi, level);
-    let lo = words[sptep];
-    // Above level 1 there are only tables and large leaves, which are never zero.
-    while (level > 1 && lo !== 0 && (lo & LARGE) === 0) {
-      level--;
-      sptep = (lo >>> 12 << 10) + entryOffset(addressLo, addressHi, level);
-      lo = words[sptep];
+    let level = 1;
+    let sptep = (vcpu.lastTable << 10) + (addressLo >>> 11 & 0x3fe);
+    if ((addressLo >>> 21 | addressHi << 11) !== vcpu.lastTableKey) {
+      level = rootLevel;
+      sptep = (root << 10) + entryOffset(addressLo, addressHi, level);
+      // Above level 1 there are only tables and large leaves, which are never zero.
+      for (let entry = words[sptep]; level > 1 && entry !== 0 && (entry & LARGE) === 0;) {
+        level--;
+        sptep = (entry >>> 12 << 10) + entryOffset(addressLo, addressHi, level);
+        entry = words[sptep];
+      }
+      if (level === 1) vcpu.keepTable(sptep, addressLo, addressHi);
     }
+    const lo = words[sptep];
     const hi = words[sptep + 1];
     if (!isPresent(lo, hi)) return INVALID;
     if (isAllowed(format, lo, hi, isFetch, isWrite)) {

@@ -10,9 +10,9 @@ import { mmioHi, mmioLo } from "../mmio_spte.ts";
 import { Acc, Pferr } from "../pferr.ts";
 import { isPresent, isWritable, pfnOf, SpteLo } from "../spte.ts";
 import { dropLeaf, updateSpte } from "../spte_ops.ts";
-import { TableFlag } from "../table_pool.ts";
+import { TableFlag, tableOf } from "../table_pool.ts";
 import { Tp } from "../trace.ts";
-import { traceSetSpte } from "../trace_points.ts";
+import { traceRequested, traceSetSpte } from "../trace_points.ts";
 import type { VcpuState } from "../vcpu_state.ts";
 import { prefetchNeighbours } from "./prefetch.ts";
 import { linkNewTable, zapSubtree } from "./tables.ts";
@@ -33,14 +33,38 @@ export function mapDirect(vcpu: VcpuState, fault: Fault): FaultResult {
   const { addressLo, addressHi } = fault;
   let table = vcpu.root;
   if (table === 0) {
-    core.warn("Cannot map a fault: the vCPU's root went away after the entry");
-    return fault.end(RETRY, ROOT_INVALID);
+    return withoutRoot(core, fault);
   }
   decideLevel(core, fault);
-  if (core.trace !== undefined) {
-    core.trace.emit(Tp.SPTE_REQUESTED, fault.gfn, fault.pfn, fault.requestedLevel);
+  if (core.trace !== undefined) traceRequested(core, fault, fault.requestedLevel);
+  const key = addressLo >>> 21 | addressHi << 11;
+  let level = fault.goalLevel;
+  let sptep: number;
+  if (level === SIZE_4K && key === vcpu.lastTableKey) {
+    table = vcpu.lastTable;
+    sptep = (table << 10) + (addressLo >>> 11 & 0x3fe);
+  } else {
+    sptep = walkToGoal(vcpu, fault, level);
+    level = fault.goalLevel;
+    table = tableOf(sptep);
+    if (level === SIZE_4K) vcpu.keepTable(sptep, addressLo, addressHi);
   }
-  let goal = fault.goalLevel;
+  const result = (words[sptep] | words[sptep + 1]) === 0 && fault.pfn >= 0
+    ? setNewLeaf(vcpu, fault, sptep, level)
+    : setLeaf(vcpu, fault, sptep, level);
+  if (result !== SPURIOUS) core.stats.pf_fixed++;
+  if (level === SIZE_4K && core.prefetch && fault.pfn >= 0) {
+    prefetchNeighbours(vcpu, fault, table, sptep);
+  }
+  return result;
+}
+
+/** Walks down to level `goal`, making tables; to the next below where the NX rule wants it. */
+function walkToGoal(vcpu: VcpuState, fault: Fault, goal: number): number {
+  const { core } = vcpu;
+  const { words } = core.pool;
+  const { addressLo, addressHi } = fault;
+  let table = vcpu.root;
   let level = vcpu.rootLevel;
   let sptep = (table << 10) + entryOffset(addressLo, addressHi, level);
   while (level > goal || (level > SIZE_4K && isNxSplit(core, sptep))) {
@@ -51,16 +75,13 @@ export function mapDirect(vcpu: VcpuState, fault: Fault): FaultResult {
     level--;
     sptep = (table << 10) + entryOffset(addressLo, addressHi, level);
   }
-  goal = level;
-  fault.goalLevel = goal;
-  const result = (words[sptep] | words[sptep + 1]) === 0 && fault.pfn >= 0
-    ? setNewLeaf(vcpu, fault, sptep, goal)
-    : setLeaf(vcpu, fault, sptep, goal);
-  if (result !== SPURIOUS) core.stats.pf_fixed++;
-  if (goal === SIZE_4K && core.prefetch && fault.pfn >= 0) {
-    prefetchNeighbours(vcpu, fault, table, sptep);
-  }
-  return result;
+  fault.goalLevel = level;
+  return sptep;
+}
+
+function withoutRoot(core: MmuCore, fault: Fault): FaultResult {
+  core.warn("Cannot map a fault: the vCPU's root went away after the entry");
+  return fault.end(RETRY, ROOT_INVALID);
 }
 
 /** A table that the NX rule made stays, or reads and fetches would replace each other's pages. */

@@ -6,6 +6,7 @@
 import type { MmuCore } from "../core.ts";
 import { Cause, type Fault, FaultResult } from "../fault.ts";
 import { faultIn } from "../fault_in.ts";
+import type { MmuHooks } from "../hooks.ts";
 import { Level } from "../level.ts";
 import { Acc, Pferr } from "../pferr.ts";
 import { makeTablesAvailable } from "../reclaim.ts";
@@ -37,44 +38,46 @@ export function directPageFault(vcpu: VcpuState, fault: Fault): FaultResult {
   fault.slot = slot;
   fault.generation = slots.generation;
   if (how === (PRESENT | WRITE) && slot !== undefined && slot.isTracked(fault.gfn)) return EMULATE;
-  fault.maxLevel = core.tdp ? stageTwoLimit(core, fault) : nonpagingLimit(core);
-
-  const { hooks } = core;
-  if (hooks !== undefined && hooks.failTopup?.() === true) return NO_MEMORY;
+  fault.maxLevel = core.tdp && core.mtrr === undefined ? core.maxPageLevel : limitOf(core, fault);
   if (!core.pool.reserve(TABLES_A_FAULT)) return NO_MEMORY;
-
+  if (core.hooks !== undefined && failsTopup(core.hooks)) return NO_MEMORY;
   fault.sequence = core.notifier.sequence;
-  if (hooks !== undefined) hooks.afterSequence?.();
+  if (core.hooks !== undefined) core.hooks.afterSequence?.();
   const gvaLo = core.tdp ? 0 : fault.addressLo;
   const found = faultIn(vcpu, fault, gvaLo, 0, MMIO_RIGHTS);
   if (found !== CONTINUE) return found;
+  return mapLocked(vcpu, fault);
+}
 
-  if (hooks !== undefined) hooks.beforeLock?.();
-  const result = mapLocked(vcpu, fault);
+function failsTopup(hooks: MmuHooks): boolean {
+  return hooks.failTopup?.() === true;
+}
+
+/** A stage-2 page may not span two memory types; PAE tables have no 1 GiB pages. */
+function limitOf(core: MmuCore, fault: Fault): number {
+  const { mtrr, maxPageLevel } = core;
+  if (!core.tdp) return Math.min(Level.SIZE_2M, maxPageLevel);
+  return mtrr === undefined ? maxPageLevel : mtrr.largestUniformLevel(fault.gfn, maxPageLevel);
+}
+
+/** What another host would do under its lock; then gives the reference to the page back. */
+function mapLocked(vcpu: VcpuState, fault: Fault): FaultResult {
+  const { core } = vcpu;
+  if (core.hooks !== undefined) core.hooks.beforeLock?.();
+  let result = fault.slot === undefined ? CONTINUE : checkStale(core, fault);
+  if (result === CONTINUE) {
+    if (vcpu.rootIsObsolete) result = fault.end(RETRY, Cause.ROOT_INVALID);
+    else if (makeTablesAvailable(core)) {
+      if (core.hooks !== undefined) core.hooks.beforeMap?.();
+      result = mapDirect(vcpu, fault);
+    } else result = NO_SPACE;
+  }
   if (fault.pfn >= 0) core.host.putPage(fault.pfn);
   return result;
 }
 
-/** A page may not span two memory types. */
-function stageTwoLimit(core: MmuCore, fault: Fault): number {
-  const { mtrr, maxPageLevel } = core;
-  return mtrr === undefined ? maxPageLevel : mtrr.largestUniformLevel(fault.gfn, maxPageLevel);
-}
-
-/** PAE tables have no 1 GiB pages. */
-function nonpagingLimit(core: MmuCore): number {
-  return Math.min(Level.SIZE_2M, core.maxPageLevel);
-}
-
-/** What another host would do under its lock. */
-function mapLocked(vcpu: VcpuState, fault: Fault): FaultResult {
-  const { core } = vcpu;
-  const { slot, sequence } = fault;
-  if (slot !== undefined && core.notifier.isStale(slot.hostPageOf(fault.gfn), sequence)) {
-    return fault.end(RETRY, Cause.NOTIFIER);
-  }
-  if (vcpu.hasRoot && vcpu.rootIsObsolete) return fault.end(RETRY, Cause.ROOT_INVALID);
-  if (!makeTablesAvailable(core)) return NO_SPACE;
-  if (core.hooks !== undefined) core.hooks.beforeMap?.();
-  return mapDirect(vcpu, fault);
+function checkStale(core: MmuCore, fault: Fault): FaultResult {
+  const { sequence, slot } = fault;
+  if (!core.notifier.isStale(slot!.hostPageOf(fault.gfn), sequence)) return CONTINUE;
+  return fault.end(RETRY, Cause.NOTIFIER);
 }

@@ -8,10 +8,10 @@ import { type MappingEngine, RangeOp } from "../mapping_engine.ts";
 import { maxLevel } from "../max_level.ts";
 import type { Memslot } from "../memslot.ts";
 import { ageSpte, clearDirty, protectSpte, replacePfn, setDirty, testAge } from "../spte_ops.ts";
-import { TableFlag } from "../table_pool.ts";
+import { TableFlag, tableOf } from "../table_pool.ts";
 import { EMPTY } from "./pte_lists.ts";
 import { dropAll, dropShadowLeaf, rmapHeads, rmapIndex, rmapIsEmpty } from "./rmap.ts";
-import { type ShadowState, tableOf } from "./state.ts";
+import type { ShadowState } from "./state.ts";
 import { mustProtect } from "./unsync.ts";
 import { zapShadowPage } from "./zap.ts";
 

@@ -5,7 +5,7 @@ import { Cause, type Fault, FaultResult } from "../fault.ts";
 import { blockStart, Level, tableIndex } from "../level.ts";
 import { isPresent, pfnOf, SpteLo } from "../spte.ts";
 import { TABLE_WORDS, TableFlag } from "../table_pool.ts";
-import { Tp } from "../trace.ts";
+import { traceRequested } from "../trace_points.ts";
 import type { ShadowContext } from "./context.ts";
 import { getPage, linkPage } from "./get_page.ts";
 import { prefetchGuest } from "./prefetch.ts";
@@ -50,9 +50,7 @@ export function fetch(context: ShadowContext, fault: Fault, access: number): Fau
     sptep = table * TABLE_WORDS + tableIndex(lo, hi, level - 1) * 2;
   }
   decideLevel(core, fault);
-  if (core.trace !== undefined) {
-    core.trace.emit(Tp.SPTE_REQUESTED, fault.gfn, fault.pfn, guestLevel);
-  }
+  if (core.trace !== undefined) traceRequested(core, fault, guestLevel);
   for (;; level--) {
     shadow.flood[table] = 0;
     if (level === fault.goalLevel) {

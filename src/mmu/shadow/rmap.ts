@@ -6,7 +6,8 @@ import type { Memslot } from "../memslot.ts";
 import { isLeaf, isPresent, pfnOf } from "../spte.ts";
 import { dropLeaf } from "../spte_ops.ts";
 import { EMPTY } from "./pte_lists.ts";
-import { type ShadowState, tableOf } from "./state.ts";
+import type { ShadowState } from "./state.ts";
+import { tableOf } from "../table_pool.ts";
 
 /** Leaves of one frame beyond which all of them are dropped: longer lists cost more than new faults. */
 const MAX_LEAVES = 1000;

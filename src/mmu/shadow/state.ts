@@ -9,7 +9,7 @@ import { ENTRIES, FRAMES_AT } from "../level.ts";
 import type { SpteMaker } from "../make_spte.ts";
 import type { Memslot } from "../memslot.ts";
 import { roleIsDirect, roleLevel, RoleMask, type RootRole } from "../root_role.ts";
-import { grown, TABLE_WORDS, TableFlag } from "../table_pool.ts";
+import { grown, TABLE_WORDS, TableFlag, tableOf } from "../table_pool.ts";
 import type { WriteTracking } from "../write_track.ts";
 import { EMPTY, PteLists } from "./pte_lists.ts";
 
@@ -179,9 +179,4 @@ export class ShadowState {
     }
     return -1;
   }
-}
-
-/** The table that an SPTE lies in. */
-export function tableOf(sptep: number): number {
-  return sptep >>> 10;
 }

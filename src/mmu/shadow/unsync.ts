@@ -5,11 +5,11 @@
 
 import type { Gfn } from "../../base/u64.ts";
 import { isLeaf, isPresent, pfnOf } from "../spte.ts";
-import { TABLE_WORDS, TableFlag } from "../table_pool.ts";
+import { TABLE_WORDS, TableFlag, tableOf } from "../table_pool.ts";
 import { Tp } from "../trace.ts";
 import { traceTable } from "../trace_points.ts";
 import { isObsolete } from "../reclaim.ts";
-import { type ShadowState, tableOf } from "./state.ts";
+import type { ShadowState } from "./state.ts";
 
 /** Lets a page go out of step; all pages above know before the guest's table becomes writable. */
 export function markUnsync(shadow: ShadowState, table: number): void {
