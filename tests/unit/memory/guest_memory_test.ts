@@ -103,3 +103,42 @@ Deno.test("allocate() refuses sizes it cannot give, naming them", () => {
     assert(error.message.includes(String(bytes)), error.message);
   }
 });
+
+Deno.test("extra regions lie where they were asked, in order, apart from RAM", () => {
+  const extra = [
+    { gpa: gpa(0x2_0000_1000), sizeBytes: 0x3000, readOnly: false },
+    { gpa: gpa(0xd000_0000), sizeBytes: 0x1000, readOnly: true },
+  ];
+  const memory = GuestMemory.allocate(4 << 20, 0x1_0000, extra);
+  const starts = memory.regions.map((region) => region.gpa);
+  assertEquals(starts, [0, 0xd000_0000, 0xffff_0000, 0x2_0000_1000].map(gpa));
+  for (const { gpa: start, sizeBytes, offset } of memory.regions.slice(1)) {
+    memory.writeU8(start, start % 251);
+    memory.writeU8(gpa(start + sizeBytes - 1), 7);
+    assertEquals(memory.contains(start, sizeBytes + 1), false);
+    // Where the host can map it with 2 MiB pages; firmware follows RAM at once.
+    if (start < 0xffff_0000 || start > 0xffff_ffff) {
+      assertEquals(offset % (2 << 20), start % (2 << 20));
+    }
+  }
+  assertEquals(memory.readU8(gpa(0)), 0);
+  assertEquals(memory.containsRam(0x2_0000_1000, 0x3000), true);
+  assertEquals(memory.containsRam(0xd000_0000, 1), false);
+});
+
+Deno.test("extra regions that overlap or are not in pages are refused", () => {
+  const allocate = (start: number, sizeBytes: number) =>
+    assertThrows(
+      () => GuestMemory.allocate(4 << 20, 0, [{ gpa: gpa(start), sizeBytes, readOnly: false }]),
+      DenovisorError,
+      "Cannot place",
+    );
+  for (
+    const [start, sizeBytes] of [[0x3f_f000, 0x1000], [0x80_0800, 0x1000], [0x80_0000, 0x800], [
+      0x80_0000,
+      0,
+    ]]
+  ) {
+    assertEquals(allocate(start, sizeBytes).code, "memslot");
+  }
+});
