@@ -28,7 +28,7 @@ export interface WriteGuard {
 
 /** Who remembers tables of the direct engine: the vCPUs. */
 export interface TableCache {
-  forgetTable(): void;
+  forgetTables(): void;
 }
 
 /** State of one VM's MMU. */
@@ -118,7 +118,7 @@ export class MmuCore {
 
   /** A table of the direct engine goes away. */
   forgetTables(): void {
-    for (let i = 0; i < this.tableCaches.length; i++) this.tableCaches[i].forgetTable();
+    for (let i = 0; i < this.tableCaches.length; i++) this.tableCaches[i].forgetTables();
   }
 
   /** Makes every vCPU forget its translations. */

@@ -49,7 +49,8 @@ function findNothing(
   access: number,
 ): FaultResult {
   const kept = access & vcpu.core.mmio.accessMask;
-  vcpu.mmioCache.fill(vcpu.slots, fault.generation, gvaLo, gvaHi, fault.gfn, kept);
+  const { generation, gfn } = fault;
+  vcpu.mmioCache.fill(vcpu.slots, generation, vcpu.isDirect, gvaLo, gvaHi, gfn, kept);
   return CONTINUE;
 }
 

@@ -6,10 +6,13 @@
 import { frameHi, frameLo, type Gfn } from "../base/u64.ts";
 import type { Memslots } from "./memslots.ts";
 
+/** Low half of no page. */
+const NO_PAGE = 1;
+
 /** The last MMIO page of one vCPU. */
 export class MmioCache {
-  /** Halves of the guest physical address of the page; both 0 match nothing. */
-  #gpaLo = 0;
+  /** Halves of the guest physical address of the page, when faults carry such addresses. */
+  #gpaLo = NO_PAGE;
   #gpaHi = 0;
   /** Halves of the linear address of the page; both 0 match nothing. */
   #gvaLo = 0;
@@ -30,18 +33,20 @@ export class MmioCache {
    * Remembers a page, unless an update of the memslots is under way or has been since it was found to
    * be in none.
    * @param generation Of the memslots at that time.
+   * @param direct Faults carry guest physical addresses.
    * @param gvaLo Halves of the linear address; 0 when it is not known or means nothing.
    */
   fill(
     slots: Memslots,
     generation: number,
+    direct: boolean,
     gvaLo: number,
     gvaHi: number,
     gfn: Gfn,
     access: number,
   ): void {
     if (slots.updating || generation !== slots.generation) return;
-    this.#gpaLo = frameLo(gfn);
+    this.#gpaLo = direct && gfn !== 0 ? frameLo(gfn) : NO_PAGE;
     this.#gpaHi = frameHi(gfn);
     this.#gvaLo = gvaLo & ~0xfff;
     this.#gvaHi = gvaHi | 0;
@@ -51,7 +56,7 @@ export class MmioCache {
 
   /** True for an address, guest physical by halves, in the page. Never for frame 0. */
   matchesGpa(lo: number, hi: number): boolean {
-    return this.#gpaLo === (lo & ~0xfff) && this.#gpaHi === hi && (lo >>> 12 | hi) !== 0;
+    return this.#gpaLo === (lo & ~0xfff) && this.#gpaHi === hi;
   }
 
   /** True for a linear address, by halves, in the page. Never for page 0. */
@@ -65,7 +70,7 @@ export class MmioCache {
   }
 
   clear(): void {
-    this.#gpaLo = 0;
+    this.#gpaLo = NO_PAGE;
     this.#gpaHi = 0;
     this.#gvaLo = 0;
     this.#gvaHi = 0;

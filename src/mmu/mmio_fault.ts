@@ -46,7 +46,8 @@ export function mmioFault(
   if (core.trace !== undefined) {
     core.trace.emit(Tp.HANDLE_MMIO_PAGE_FAULT, gvaLo, gvaHi, gfn, access);
   }
-  vcpu.mmioCache.fill(vcpu.slots, vcpu.slots.generation, gvaLo, gvaHi, gfn, access);
+  const { generation } = vcpu.slots;
+  vcpu.mmioCache.fill(vcpu.slots, generation, direct, gvaLo, gvaHi, gfn, access);
   return FaultResult.EMULATE;
 }
 

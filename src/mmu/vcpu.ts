@@ -109,6 +109,7 @@ export class MmuVcpu {
     this.unload();
     this.#role = role;
     this.#isDirect = this.#core.tdp || role.mode === PagingMode.NONE;
+    this.state.isDirect = this.#isDirect;
     const { state, shadow } = this;
     state.slots = this.#core.spaces[role.smm ? 1 : 0];
     state.context++;
@@ -167,13 +168,13 @@ export class MmuVcpu {
     codeHigh: number,
     emulator: MmuEmulator,
   ): VcpuExit {
-    const core = this.#core;
-    if (!this.hasRoot) {
-      core.warn("Cannot handle a fault: the vCPU has no root");
-      return USERSPACE;
-    }
-    if ((code & RSVD) !== 0 && this.#isDirect && this.state.mmioCache.matchesGpa(lo, hi)) {
+    // What the cache holds belongs to a vCPU with a direct root.
+    if ((code & RSVD) !== 0 && this.state.mmioCache.matchesGpa(lo, hi)) {
       return this.#knownMmio(lo, hi, code, codeHigh, emulator);
+    }
+    if (!this.hasRoot) {
+      this.#core.warn("Cannot handle a fault: the vCPU has no root");
+      return USERSPACE;
     }
     const result = this.handleFault(lo, hi, code, codeHigh);
     switch (result) {
@@ -380,7 +381,8 @@ export class MmuVcpu {
     const { state } = this;
     if (state.root !== 0) this.#direct.releaseRoot(state.root);
     state.root = 0;
-    state.forgetTable();
+    state.forgetTables();
+    state.mmioCache.clear();
   }
 
   #dropObsolete(): void {

@@ -18,7 +18,7 @@ export const VcpuRequest = {
 // V8 folds a module's own constants, not what it exports.
 const { RELOAD } = VcpuRequest;
 
-/** Of no address: bits 52:21 of a physical address are not all set. */
+/** Of no address: the upper bits of a physical address are not all set. */
 const NO_KEY = -1;
 
 /** One vCPU as the fault path sees it. */
@@ -33,6 +33,8 @@ export class VcpuState {
   readonly guard: ProgressGuard;
   /** Memslots of the current address space. */
   slots: Memslots;
+  /** Faults carry guest physical addresses: stage 2, or paging off. */
+  isDirect = true;
   /** Table of the direct root, or 0. */
   root = 0;
   /** Level of the direct root. */
@@ -40,12 +42,14 @@ export class VcpuState {
   /** Bits of an address's high half that the direct root does not take. */
   illegalHi = 0;
   /**
-   * The table of level 1 that the last walk of the direct root ended in, as a CPU's paging-structure
-   * caches keep it (SDM 3A §4.10.3), and the 2 MiB of addresses it is for, in units of 2 MiB. Whatever
-   * takes a table away empties it.
+   * The tables of levels 1 and 2 that walks of the direct root last came to, as a CPU's
+   * paging-structure caches keep them (SDM 3A §4.10.3), and the addresses they are for, in units of
+   * 2 MiB and of 1 GiB. Whatever takes one of them away empties both.
    */
   lastTable = 0;
   lastTableKey = NO_KEY;
+  lastDirectory = 0;
+  lastDirectoryKey = NO_KEY;
   /** Halves of the address of the instruction that runs, as far as the engine knows it. */
   ripLo = 0;
   ripHi = 0;
@@ -70,9 +74,21 @@ export class VcpuState {
     this.lastTableKey = lo >>> 21 | hi << 11;
   }
 
-  /** Forgets the table of the last walk. */
-  forgetTable(): void {
+  /** Remembers the table of level 2 on the way to the address `hi:lo`. */
+  keepDirectory(table: number, lo: number, hi: number): void {
+    this.lastDirectory = table;
+    this.lastDirectoryKey = lo >>> 30 | hi << 2;
+  }
+
+  /** True when `lastDirectory` is the table of level 2 for `hi:lo`. */
+  isInDirectory(lo: number, hi: number): boolean {
+    return (lo >>> 30 | hi << 2) === this.lastDirectoryKey;
+  }
+
+  /** Forgets the tables of the last walks. */
+  forgetTables(): void {
     this.lastTableKey = NO_KEY;
+    this.lastDirectoryKey = NO_KEY;
   }
 
   /** True when the direct root is there and not zapped. */

@@ -22,7 +22,7 @@ const { EMULATE, FIXED, RETRY, SPURIOUS } = FaultResult;
 const { ALREADY_ALLOWED, GAINED, ROOT_INVALID } = Cause;
 const { CAN_UNSYNC, HOST_WRITABLE, SPECULATIVE, WAS_WRITABLE, WRITTEN } = LeafHow;
 const { LARGE } = SpteLo;
-const { SIZE_4K } = Level;
+const { SIZE_2M, SIZE_4K } = Level;
 const ALL_RIGHTS = Acc.ALL;
 const WRITE_FAULT = Pferr.WRITE;
 
@@ -43,6 +43,14 @@ export function mapDirect(vcpu: VcpuState, fault: Fault): FaultResult {
   if (level === SIZE_4K && key === vcpu.lastTableKey) {
     table = vcpu.lastTable;
     sptep = (table << 10) + (addressLo >>> 11 & 0x3fe);
+  } else if (level === SIZE_2M && vcpu.isInDirectory(addressLo, addressHi)) {
+    table = vcpu.lastDirectory;
+    sptep = (table << 10) + (addressLo >>> 20 & 0x3fe);
+    if (isNxSplit(core, sptep)) {
+      sptep = walkToGoal(vcpu, fault, level);
+      level = fault.goalLevel;
+      table = tableOf(sptep);
+    }
   } else {
     sptep = walkToGoal(vcpu, fault, level);
     level = fault.goalLevel;
@@ -66,6 +74,10 @@ function walkToGoal(vcpu: VcpuState, fault: Fault, goal: number): number {
   const { addressLo, addressHi } = fault;
   let table = vcpu.root;
   let level = vcpu.rootLevel;
+  if (goal <= SIZE_2M && vcpu.isInDirectory(addressLo, addressHi)) {
+    table = vcpu.lastDirectory;
+    level = SIZE_2M;
+  }
   let sptep = (table << 10) + entryOffset(addressLo, addressHi, level);
   while (level > goal || (level > SIZE_4K && isNxSplit(core, sptep))) {
     // Above level 1 there are only tables and large leaves, which are never zero; a table's number
@@ -73,6 +85,7 @@ function walkToGoal(vcpu: VcpuState, fault: Fault, goal: number): number {
     const lo = words[sptep];
     table = lo !== 0 && (lo & LARGE) === 0 ? lo >>> 12 : putTable(vcpu, fault, table, sptep, level);
     level--;
+    if (level === SIZE_2M) vcpu.keepDirectory(table, addressLo, addressHi);
     sptep = (table << 10) + entryOffset(addressLo, addressHi, level);
   }
   fault.goalLevel = level;

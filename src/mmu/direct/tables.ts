@@ -50,7 +50,7 @@ export function zapSubtree(core: MmuCore, table: number): number {
   const level = roleLevel(pool.role[table] as RootRole);
   const parent = pool.parent[table];
   let zapped = 1;
-  if (level === 1) core.forgetTables();
+  if (level <= 2) core.forgetTables();
   for (let at = table * TABLE_WORDS; at < (table + 1) * TABLE_WORDS; at += 2) {
     const lo = pool.words[at];
     const hi = pool.words[at + 1];
