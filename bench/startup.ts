@@ -112,13 +112,15 @@ async function memoryBesideRam([program, ...args]: readonly string[]): Promise<n
   return (kibOf(status, "VmHWM") - guestRamKib(maps)) / 1024;
 }
 
-/** Resident KiB of the mapping that has the size of guest RAM. */
+/** Resident KiB of the smallest writable mapping that guest RAM fits in: neighbours may be joined to it. */
 function guestRamKib(maps: string): number {
-  const mapping = maps.split(/^(?=[0-9a-f]+-[0-9a-f]+ )/m).find((text) =>
-    kibOf(text, "Size") === RAM_MIB * 1024
-  );
-  if (mapping === undefined) throw new Error("Cannot find guest RAM among the program's mappings");
-  return kibOf(mapping, "Rss");
+  const holders = maps.split(/^(?=[0-9a-f]+-[0-9a-f]+ )/m)
+    .filter((text) => /^[0-9a-f]+-[0-9a-f]+ rw/.test(text) && kibOf(text, "Size") >= RAM_MIB * 1024)
+    .sort((a, b) => kibOf(a, "Size") - kibOf(b, "Size"));
+  if (holders.length === 0) {
+    throw new Error("Cannot find guest RAM among the program's mappings");
+  }
+  return kibOf(holders[0], "Rss");
 }
 
 function kibOf(text: string, field: string): number {
