@@ -2,8 +2,12 @@
 
 import type { MmuCore } from "./core.ts";
 import type { Fault } from "./fault.ts";
-import { FRAMES_AT, Level, offsetInBlock } from "./level.ts";
-import { maxLevel } from "./max_level.ts";
+import { FRAMES_AT, isCongruent as importedIsCongruent, Level, offsetInBlock } from "./level.ts";
+import { maxLevel as importedMaxLevel } from "./max_level.ts";
+
+// Imported functions are looked up at every call, a module's own are not: this is a hot path.
+const maxLevel = importedMaxLevel;
+const isCongruent = importedIsCongruent;
 
 // V8 folds a module's own constants, not those of an imported object: this is a hot path.
 const { SIZE_4K } = Level;
@@ -30,9 +34,8 @@ function largestWhole(core: MmuCore, fault: Fault): number {
 
 /** True when the host has the whole block, where it belongs, and is not taking any of it away. */
 function isWhole(core: MmuCore, fault: Fault, level: number): boolean {
-  const offset = offsetInBlock(fault.gfn, level);
-  if (offset !== offsetInBlock(fault.pfn, level)) return false;
+  if (!isCongruent(fault.gfn, fault.pfn, level)) return false;
   if (core.notifier.count === 0) return true;
-  const start = fault.slot!.hostPageOf(fault.gfn) - offset;
+  const start = fault.slot!.hostPageOf(fault.gfn) - offsetInBlock(fault.gfn, level);
   return !core.notifier.overlaps(start, start + FRAMES_AT[level]);
 }

@@ -3,8 +3,11 @@
  * keeps the rule that a 2 MiB block with a reason gives one to the 1 GiB block around it.
  */
 
-import { blockNumber, frameBits, type Gfn } from "../base/u64.ts";
+import { blockNumber as importedBlockNumber, frameBits, type Gfn } from "../base/u64.ts";
 import { blockStart, FRAMES_AT, Level, offsetInBlock } from "./level.ts";
+
+// Imported functions are looked up at every call, a module's own are not: this is a hot path.
+const blockNumber = importedBlockNumber;
 
 // V8 folds a module's own constants, not those of an imported object: this is a hot path.
 const { SIZE_2M } = Level;

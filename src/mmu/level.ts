@@ -50,3 +50,8 @@ export function offsetInBlock(frame: Gfn | Pfn, level: number): number {
 export function blockStart(frame: Gfn, level: number): Gfn {
   return frame - offsetInBlock(frame, level) as Gfn;
 }
+
+/** True when two frames lie equally far behind the starts of their blocks of leaf level `level`. */
+export function isCongruent(one: Gfn | Pfn, other: Gfn | Pfn, level: number): boolean {
+  return ((frameBits(one) ^ frameBits(other)) & (level === SIZE_2M ? 0x1ff : 0x3_ffff)) === 0;
+}

@@ -1,10 +1,19 @@
 /** Puts leaf SPTEs together. */
 
-import { frameHi, frameLo, type Gfn, type Pfn } from "../base/u64.ts";
+import {
+  frameHi as importedFrameHi,
+  frameLo as importedFrameLo,
+  type Gfn,
+  type Pfn,
+} from "../base/u64.ts";
 import type { MmuCore } from "./core.ts";
 import type { Memslot } from "./memslot.ts";
 import { Acc } from "./pferr.ts";
 import { saveRights, SpteLo, withoutRights } from "./spte.ts";
+
+// Imported functions are looked up at every call, a module's own are not: this is a hot path.
+const frameHi = importedFrameHi;
+const frameLo = importedFrameLo;
 
 // V8 folds a module's own constants, not those of an imported object: this is a hot path.
 const { HOST_WRITEABLE, LARGE, MMU_WRITEABLE, WRITE } = SpteLo;

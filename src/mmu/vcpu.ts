@@ -1,9 +1,9 @@
 /** One vCPU's door to the MMU: roots, faults, and what an exit does with their results. */
 
-import { frameFrom, type Gfn } from "../base/u64.ts";
+import { frameFrom as importedFrameFrom, type Gfn } from "../base/u64.ts";
 import type { MmuCore } from "./core.ts";
 import type { DirectEngine } from "./direct/engine.ts";
-import { directPageFault } from "./direct/page_fault.ts";
+import { directPageFault as importedDirectPageFault } from "./direct/page_fault.ts";
 import { describeFailure } from "./failure.ts";
 import { type Fault, FaultResult, VcpuExit } from "./fault.ts";
 import type { Tlb } from "./host.ts";
@@ -26,6 +26,10 @@ import { Tp } from "./trace.ts";
 import { VcpuState } from "./vcpu_state.ts";
 import { type GuestTables, isCanonical, linearAddressBits, Walker } from "./walk/mod.ts";
 import type { WriteTracking } from "./write_track.ts";
+
+// Imported functions are looked up at every call, a module's own are not: this is a hot path.
+const frameFrom = importedFrameFrom;
+const directPageFault = importedDirectPageFault;
 
 // V8 folds a module's own constants, not those of an imported object: this is a hot path.
 const { CONTINUE, EMULATE, FIXED, INVALID, RETRY, SPURIOUS } = FaultResult;

@@ -5,13 +5,13 @@
  */
 
 import { Cause, type Fault, FaultResult } from "../fault.ts";
-import { entryOffset } from "../level.ts";
+import { entryOffset as importedEntryOffset } from "../level.ts";
 import { Pferr } from "../pferr.ts";
 import {
   canBecomeWritable,
   isAccessTracked,
-  isAllowed,
-  isPresent,
+  isAllowed as importedIsAllowed,
+  isPresent as importedIsPresent,
   isWritable,
   restoredHi,
   restoredLo,
@@ -19,6 +19,11 @@ import {
 } from "../spte.ts";
 import { Tp } from "../trace.ts";
 import type { VcpuState } from "../vcpu_state.ts";
+
+// Imported functions are looked up at every call, a module's own are not: this is a hot path.
+const entryOffset = importedEntryOffset;
+const isPresent = importedIsPresent;
+const isAllowed = importedIsAllowed;
 
 // V8 folds a module's own constants, not those of an imported object: this is a hot path.
 const { FIXED, INVALID, SPURIOUS } = FaultResult;

@@ -1,10 +1,15 @@
 /** Maps one fault: walks down to the level that was decided, makes the tables on the way, sets the leaf. */
 
 import { frameFrom, type Gfn, type Pfn } from "../../base/u64.ts";
-import { decideLevel } from "../decide_level.ts";
+import { decideLevel as importedDecideLevel } from "../decide_level.ts";
 import { Cause, type Fault, FaultResult } from "../fault.ts";
 import type { MmuCore } from "../core.ts";
-import { blockStart, entryOffset, Level, offsetInBlock } from "../level.ts";
+import {
+  blockStart,
+  entryOffset as importedEntryOffset,
+  Level,
+  offsetInBlock as importedOffsetInBlock,
+} from "../level.ts";
 import { LeafHow } from "../make_spte.ts";
 import { mmioHi, mmioLo } from "../mmio_spte.ts";
 import { Acc, Pferr } from "../pferr.ts";
@@ -16,6 +21,11 @@ import { traceRequested, traceSetSpte } from "../trace_points.ts";
 import type { VcpuState } from "../vcpu_state.ts";
 import { prefetchNeighbours } from "./prefetch.ts";
 import { linkNewTable, zapSubtree } from "./tables.ts";
+
+// Imported functions are looked up at every call, a module's own are not: this is a hot path.
+const decideLevel = importedDecideLevel;
+const entryOffset = importedEntryOffset;
+const offsetInBlock = importedOffsetInBlock;
 
 // V8 folds a module's own constants, not those of an imported object: this is a hot path.
 const { EMULATE, FIXED, RETRY, SPURIOUS } = FaultResult;

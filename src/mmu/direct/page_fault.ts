@@ -5,14 +5,20 @@
 
 import type { MmuCore } from "../core.ts";
 import { Cause, type Fault, FaultResult } from "../fault.ts";
-import { faultIn } from "../fault_in.ts";
+import { faultIn as importedFaultIn } from "../fault_in.ts";
 import type { MmuHooks } from "../hooks.ts";
 import { Level } from "../level.ts";
 import { Acc, Pferr } from "../pferr.ts";
-import { makeTablesAvailable } from "../reclaim.ts";
+import { makeTablesAvailable as importedMakeTablesAvailable } from "../reclaim.ts";
 import type { VcpuState } from "../vcpu_state.ts";
-import { fastPageFault } from "./fast_path.ts";
-import { mapDirect } from "./map.ts";
+import { fastPageFault as importedFastPageFault } from "./fast_path.ts";
+import { mapDirect as importedMapDirect } from "./map.ts";
+
+// Imported functions are looked up at every call, a module's own are not: this is a hot path.
+const fastPageFault = importedFastPageFault;
+const faultIn = importedFaultIn;
+const makeTablesAvailable = importedMakeTablesAvailable;
+const mapDirect = importedMapDirect;
 
 // V8 folds a module's own constants, not those of an imported object: this is a hot path.
 const { CONTINUE, EMULATE, INVALID, NO_MEMORY, NO_SPACE, RETRY } = FaultResult;
