@@ -79,7 +79,7 @@ function update(context: ShadowContext, page: number, guestOffset: number): bool
     offset *= 2;
     if (level === 2) {
       // One guest entry of 4 MiB is two shadow entries of 2 MiB.
-      offset = (offset & ~7) * 2;
+      offset *= 2;
       count = 2;
     }
     if (offset >>> 12 !== (role & RoleMask.QUADRANT) >>> RoleShift.QUADRANT) return false;

@@ -3,7 +3,7 @@
 import { assert, assertEquals, assertFalse, assertThrows } from "@std/assert";
 import { DenovisorError } from "../../../src/base/errors.ts";
 import type { Pfn } from "../../../src/base/u64.ts";
-import { VcpuExit } from "../../../src/mmu/fault.ts";
+import { Cause, VcpuExit } from "../../../src/mmu/fault.ts";
 import { SpteLo } from "../../../src/mmu/spte.ts";
 import { BASE_PFN, HostModel } from "../../support/host_model.ts";
 import { Rig } from "../../support/mmu_rig.ts";
@@ -45,6 +45,22 @@ Deno.test("check 86: a pinned root is freed with its last pin, and the count of 
   other.prepare();
   assertEquals(rig.mmu.core.pool.used, 1);
   assertEquals(rig.vcpu.state.root, other.state.root);
+});
+
+Deno.test("check 86: while a slot is being deleted a fault maps nothing, and is retried", () => {
+  const rig = new Rig();
+  rig.slot(0, 4 * MIB);
+  const causes: number[] = [];
+  rig.mmu.hooks = {
+    duringSlotUpdate: () => {
+      rig.vcpu.prepare();
+      assertEquals(rig.fault(0x3000, "w"), VcpuExit.RESUME);
+      causes.push(rig.vcpu.fault.cause);
+    },
+  };
+  rig.mmu.deleteMemslot(0);
+  assertEquals(causes, [Cause.SLOT_UPDATE, Cause.SLOT_UPDATE]);
+  assert(!rig.entry(0x3000).present);
 });
 
 Deno.test("check 87: after a move the next access reaches the new host memory", () => {

@@ -1,6 +1,12 @@
 /** How large a page becomes under a guest's own tables, and the races there: patches 1, 8 and checks 19, 23 to 25, 55. */
 
-import { assert, assertEquals, assertFalse, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertFalse,
+  assertNotEquals,
+  assertStringIncludes,
+} from "@std/assert";
 import { Cause, VcpuExit } from "../../../src/mmu/fault.ts";
 import { BASE_PFN, HostModel } from "../../support/host_model.ts";
 import { Flag, ShadowRig } from "../../support/shadow_rig.ts";
@@ -141,7 +147,9 @@ Deno.test("a large guest page whose rights change gets a new table of the right 
   rig.cr3(root);
   rig.access(A, "r");
   assertFalse(rig.entry(A).writable);
+  const before = rig.entry(A).sptep >>> 10;
   assertEquals(rig.access(A, "w").how, "ok");
   assert(rig.entry(A).writable);
+  assertNotEquals(rig.entry(A).sptep >>> 10, before, "rights belong to the table's role");
   assertEquals(rig.access(A + 0x1000, "w").how, "ok");
 });

@@ -337,3 +337,58 @@ Deno.test("an event that faults on a shadowed table can have the table unprotect
   assertFalse(rig.vcpu.unprotectLinear(B + 0x5000, 0), "nothing is left to do");
   assertEquals(rig.access(A, "r").pfn, BASE_PFN + 100);
 });
+
+Deno.test("a table that is out of step is synchronised before another path leads to it", () => {
+  const { rig, root, table } = guest("4");
+  rig.map(root, A + 0x1000, 101);
+  rig.access(A, "r");
+  rig.access(A + 0x1000, "r");
+  rig.storeEntry(B + rig.index(A, 1) * 8, BigInt(200 * 4096 | 0x67));
+  assertEquals(rig.stat("mmu_unsync"), 1);
+  // A second directory entry for the same table: its addresses were never cached.
+  const other = A - 0x4000_0000;
+  const directory = rig.tableFor(root, other, 2);
+  rig.write(directory, rig.index(other, 2), BigInt(table) << 12n | 0x67n);
+  assertEquals(rig.access(other + 0x1000, "r").faults, 1, "links the table");
+  assertEquals(rig.access(other, "r").pfn, BASE_PFN + 200);
+  assertEquals(rig.stat("mmu_unsync"), 1, "the guest may still write it");
+});
+
+Deno.test("a table that becomes a directory is protected, and its last-level pages are in step", () => {
+  const { rig, root, table } = guest("4");
+  rig.access(A, "r");
+  rig.access(B, "w", false);
+  assertEquals(rig.stat("mmu_unsync"), 1);
+  // The same table one level up: what it maps there is a table itself.
+  const above = 0x2_0000_0000;
+  const pdpt = rig.tableFor(root, above, 3);
+  rig.write(pdpt, rig.index(above, 3), BigInt(table) << 12n | 0x67n);
+  const below = rig.table();
+  rig.write(table, 0, BigInt(below) << 12n | 0x67n);
+  rig.write(below, 0, BigInt(300) << 12n | 0x67n);
+  assertEquals(rig.access(above, "r").pfn, BASE_PFN + 300);
+  assertEquals(rig.stat("mmu_unsync"), 0);
+  assertFalse(rig.entry(B).writable);
+});
+
+Deno.test("a zapped directory takes the pages along that are out of step", () => {
+  const { rig, root } = guest("4");
+  rig.access(A, "r");
+  rig.access(B, "w", false);
+  assertEquals(rig.stat("mmu_unsync"), 1);
+  rig.vcpu.wrote(rig.tableFor(root, A, 2) * 4096 + 1, 0, 2);
+  assertEquals(rig.stat("mmu_unsync"), 0);
+});
+
+Deno.test("taking a root up again resets its count of writes", () => {
+  const { rig, root } = guest("4");
+  const other = rig.space();
+  rig.access(A, "r");
+  for (let i = 0; i < 2; i++) rig.vcpu.wrote(root * 4096 + 8, 0, 8);
+  rig.cr3(other);
+  rig.vcpu.prepare();
+  rig.cr3(root);
+  rig.vcpu.prepare();
+  rig.vcpu.wrote(root * 4096 + 8, 0, 8);
+  assertEquals(rig.stat("mmu_flooded"), 0);
+});
