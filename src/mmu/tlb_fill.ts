@@ -5,11 +5,10 @@
 
 import type { Gfn, Pfn } from "../base/u64.ts";
 import { Cause, FaultResult } from "./fault.ts";
-import { offsetInBlock, tableIndex } from "./level.ts";
+import { entryOffset, offsetInBlock } from "./level.ts";
 import { LoadResult } from "./load_result.ts";
 import { Access, Pferr } from "./pferr.ts";
-import { isAllowed, isLeaf, isMmio, isPresent, pfnOf, SpteLo } from "./spte.ts";
-import { TABLE_WORDS } from "./table_pool.ts";
+import { isAllowed, isMmio, isPresent, pfnOf, SpteLo } from "./spte.ts";
 import type { MmuVcpu } from "./vcpu.ts";
 
 /** How a fill ended. */
@@ -80,20 +79,27 @@ export class TlbFill {
     const { state, shadow, isDirect } = this.#vcpu;
     const { pool, format } = state.core;
     const { words } = pool;
-    let level = isDirect ? state.rootLevel : shadow!.topLevel;
-    const top = isDirect ? state.root : shadow!.topTable(lo);
     const kind = access & (Access.WRITE | Access.FETCH);
     const code = isDirect ? kind | Pferr.USER : kind | access & Access.USER;
-    if (top === 0 || (isDirect && !vcpuReaches(level, hi))) return code;
-    let sptep = top * TABLE_WORDS + tableIndex(lo, hi, level) * 2;
-    let slo = words[sptep];
-    let shi = words[sptep + 1];
-    while (isPresent(slo, shi) && !isLeaf(slo, level)) {
-      level--;
-      sptep = pfnOf(slo, shi) * TABLE_WORDS + tableIndex(lo, hi, level) * 2;
-      slo = words[sptep];
-      shi = words[sptep + 1];
+    if (isDirect && (hi & state.illegalHi) !== 0) return code; // the fault path names the address
+    let level = 1;
+    let sptep = (state.lastTable << 10) + entryOffset(lo, hi, level);
+    if (!isDirect || !state.isInTable(lo, hi)) {
+      level = isDirect ? state.rootLevel : shadow!.topLevel;
+      const top = isDirect ? state.root : shadow!.topTable(lo);
+      if (top === 0) return code;
+      sptep = (top << 10) + entryOffset(lo, hi, level);
+      // Above level 1 there are only tables and large leaves, which are never zero; a table's number
+      // fits in bits 31:12.
+      for (; level > 1; level--) {
+        const entry = words[sptep];
+        if (entry === 0 || (entry & SpteLo.LARGE) !== 0) break;
+        sptep = (entry >>> 12 << 10) + entryOffset(lo, hi, level - 1);
+      }
+      if (isDirect && level === 1) state.keepTable(sptep, lo, hi);
     }
+    const slo = words[sptep];
+    const shi = words[sptep + 1];
     if (!isPresent(slo, shi)) return isMmio(shi) ? code | Pferr.PRESENT | Pferr.RSVD : code;
     const write = (access & Access.WRITE) !== 0;
     const fetch = (access & Access.FETCH) !== 0;
@@ -167,9 +173,4 @@ export class TlbFill {
         return FillResult.ERROR;
     }
   }
-}
-
-/** False for a physical address that the root's levels cannot hold: the fault path names it. */
-function vcpuReaches(level: number, hi: number): boolean {
-  return level > 4 || (level === 4 ? hi >>> 16 : hi) === 0;
 }

@@ -80,6 +80,11 @@ export class VcpuState {
     this.lastDirectoryKey = lo >>> 30 | hi << 2;
   }
 
+  /** True when `lastTable` is the table of level 1 for `hi:lo`. */
+  isInTable(lo: number, hi: number): boolean {
+    return (lo >>> 21 | hi << 11) === this.lastTableKey;
+  }
+
   /** True when `lastDirectory` is the table of level 2 for `hi:lo`. */
   isInDirectory(lo: number, hi: number): boolean {
     return (lo >>> 30 | hi << 2) === this.lastDirectoryKey;

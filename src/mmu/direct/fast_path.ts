@@ -12,7 +12,6 @@ import {
   isAccessTracked,
   isAllowed as importedIsAllowed,
   isPresent as importedIsPresent,
-  isWritable,
   restoredHi,
   restoredLo,
   SpteLo,
@@ -82,31 +81,25 @@ export function fastPageFault(vcpu: VcpuState, fault: Fault): FaultResult {
     }
     if (newLo === lo && newHi === hi) return INVALID;
     if (!isAllowed(format, newLo, newHi, isFetch, isWrite)) return INVALID;
-    const done = exchange(vcpu, fault, sptep, lo, hi, newLo, newHi);
+    if (core.hooks !== undefined) core.hooks.betweenCasReadAndWrite?.(sptep);
+    // The exchange: the entry changes unless someone else has changed it.
+    const done = words[sptep] === lo && words[sptep + 1] === hi;
+    if (done) {
+      words[sptep + 1] = newHi;
+      words[sptep] = newLo;
+      core.changes++;
+      if ((newLo & WRITE) !== (lo & WRITE)) logWrite(vcpu, fault);
+    }
     if (core.trace !== undefined) trace(vcpu, fault, sptep, lo, hi, newLo, newHi, done);
     if (done) return fault.end(FIXED, GAINED);
   }
   return INVALID;
 }
 
-/** Replaces the entry unless someone else has changed it. */
-function exchange(
-  vcpu: VcpuState,
-  fault: Fault,
-  sptep: number,
-  lo: number,
-  hi: number,
-  newLo: number,
-  newHi: number,
-): boolean {
-  const { core } = vcpu;
-  const { pool } = core;
-  if (core.hooks !== undefined) core.hooks.betweenCasReadAndWrite?.(sptep);
-  if (pool.words[sptep] !== lo || pool.words[sptep + 1] !== hi) return false;
-  pool.store(sptep, newLo, newHi);
-  core.changes++;
-  if (isWritable(newLo) && !isWritable(lo)) vcpu.slots.find(fault.gfn)?.markDirty(fault.gfn);
-  return true;
+/** The page has become writable by this fault's write. */
+function logWrite(vcpu: VcpuState, fault: Fault): void {
+  const slot = vcpu.slots.find(fault.gfn);
+  if (slot !== undefined) slot.markDirty(fault.gfn);
 }
 
 function trace(
