@@ -29,7 +29,7 @@ testWith(kvmGuests, "the built-in guest is booted when nothing else is given", a
 testWith(kvmGuests, "a guest gets its command line", async () => {
   const options = { memory: "32M", append: "auto one=1", timeoutMs: GUEST_TIMEOUT_MS };
   await using vm = await Vm.boot(options);
-  assertStringIncludes((await vm.console.expect(/Command line: .*/)).text, "auto one=1");
+  assertStringIncludes((await vm.console.expect(/Command line: .*\r/)).text, "auto one=1");
   assertEquals(await vm.wait(), { kind: "power-off" });
 });
 

@@ -9,8 +9,8 @@ import { bootCode, ENDLESS_LOOP, kvmGuests } from "../support/vm_guest.ts";
 const ROUNDS = 200;
 /** Guest RAM of each. */
 const RAM_MIB = 16;
-/** Threads of a worker end a little after their last message. */
-const SETTLE_MS = 10_000;
+/** Threads of a worker end a little after their last message, those that read files after 10 s. */
+const SETTLE_MS = 20_000;
 
 /** What this process holds of the things that a Vm makes. */
 interface Held {
