@@ -35,7 +35,10 @@ function largestWhole(core: MmuCore, fault: Fault): number {
 /** True when the host has the whole block, where it belongs, and is not taking any of it away. */
 function isWhole(core: MmuCore, fault: Fault, level: number): boolean {
   if (!isCongruent(fault.gfn, fault.pfn, level)) return false;
-  if (core.notifier.count === 0) return true;
+  return core.notifier.count === 0 || isLeftAlone(core, fault, level);
+}
+
+function isLeftAlone(core: MmuCore, fault: Fault, level: number): boolean {
   const start = fault.slot!.hostPageOf(fault.gfn) - offsetInBlock(fault.gfn, level);
   return !core.notifier.overlaps(start, start + FRAMES_AT[level]);
 }

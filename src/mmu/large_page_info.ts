@@ -38,9 +38,8 @@ export class LargePageInfo {
 
   /** True when nothing forbids a page of `level` (2 or 3) at `gfn`. */
   allows(gfn: Gfn, level: number): boolean {
-    return level === SIZE_2M
-      ? this.#counts2M[blockNumber(gfn, BITS_2M) - this.#first2M] === 0
-      : this.#counts1G[blockNumber(gfn, BITS_1G) - this.#first1G] === 0;
+    if (level !== SIZE_2M) return this.count(gfn, level) === 0;
+    return this.#counts2M[blockNumber(gfn, BITS_2M) - this.#first2M] === 0;
   }
 
   /** The reasons against a page of `level` (2 or 3) at `gfn`. */

@@ -8,7 +8,7 @@ import {
 } from "../base/u64.ts";
 import type { MmuCore } from "./core.ts";
 import type { Memslot } from "./memslot.ts";
-import { Acc } from "./pferr.ts";
+import { Acc, Pferr } from "./pferr.ts";
 import { saveRights, SpteLo, withoutRights } from "./spte.ts";
 
 // Imported functions are looked up at every call, a module's own are not: this is a hot path.
@@ -24,13 +24,13 @@ const WRITE_RIGHT = Acc.WRITE;
 export const LeafHow = {
   /** Nobody has accessed it yet. */
   SPECULATIVE: 1 << 0,
-  /** The host lets us write the frame. */
-  HOST_WRITABLE: 1 << 1,
   /**
    * The access is a write. In a logged slot only that makes the entry writable (a clean one with PML),
-   * so that the log holds what was written and no more.
+   * so that the log holds what was written and no more. The same bit as in an error code.
    */
-  WRITTEN: 1 << 2,
+  WRITTEN: Pferr.WRITE,
+  /** The host lets us write the frame. */
+  HOST_WRITABLE: 1 << 2,
   /** The entry maps the same frame writable now: nothing needs to be asked again. */
   WAS_WRITABLE: 1 << 3,
   /** Guest tables of level 1 may become writable and unsync. */
@@ -78,17 +78,23 @@ export class SpteMaker {
    */
   leaf(slot: Memslot, gfn: Gfn, pfn: Pfn, level: number, access: number, how: number): void {
     const core = this.#core;
-    const kind = level === 1 ? SMALL : core.nxHugePages ? LARGE_NX : LARGE_PAGE;
-    let lo = this.#baseLo[kind + access] | frameLo(pfn);
-    const hi = this.#baseHi[kind + access] | frameHi(pfn);
+    const kind = access + (level === 1 ? SMALL : core.nxHugePages ? LARGE_NX : LARGE_PAGE);
+    this.lo = this.#baseLo[kind] | frameLo(pfn) | this.#written;
+    this.hi = this.#baseHi[kind] | frameHi(pfn);
     this.writeProtected = false;
+    const isPlain = slot.isPlain && (how & (HOST_WRITABLE | SPECULATIVE)) === HOST_WRITABLE &&
+      (access & WRITE_RIGHT) !== 0 && core.writeGuard === undefined;
+    if (!isPlain) this.#restrict(slot, gfn, level, access, how);
+  }
+
+  /** Takes from a leaf what it may not have. */
+  #restrict(slot: Memslot, gfn: Gfn, level: number, access: number, how: number): void {
+    this.lo &= ~this.#written;
     if ((how & HOST_WRITABLE) !== 0) {
-      if ((access & WRITE_RIGHT) === 0) lo |= HOST_WRITEABLE;
-      else if (slot.isPlain && core.writeGuard === undefined) lo |= this.#written;
-      else lo |= this.#writeBits(slot, gfn, level, how);
+      this.lo |= (access & WRITE_RIGHT) === 0
+        ? HOST_WRITEABLE
+        : this.#writeBits(slot, gfn, level, how);
     }
-    this.lo = lo;
-    this.hi = hi;
     if ((how & SPECULATIVE) !== 0) this.#makeUnused();
   }
 

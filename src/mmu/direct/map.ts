@@ -12,7 +12,7 @@ import {
 } from "../level.ts";
 import { LeafHow } from "../make_spte.ts";
 import { mmioHi, mmioLo } from "../mmio_spte.ts";
-import { Acc, Pferr } from "../pferr.ts";
+import { Acc } from "../pferr.ts";
 import { isPresent, isWritable, pfnOf, SpteLo } from "../spte.ts";
 import { dropLeaf, updateSpte } from "../spte_ops.ts";
 import { TableFlag, tableOf } from "../table_pool.ts";
@@ -34,7 +34,6 @@ const { CAN_UNSYNC, HOST_WRITABLE, SPECULATIVE, WAS_WRITABLE, WRITTEN } = LeafHo
 const { LARGE } = SpteLo;
 const { SIZE_2M, SIZE_4K } = Level;
 const ALL_RIGHTS = Acc.ALL;
-const WRITE_FAULT = Pferr.WRITE;
 
 /** Maps `fault.gfn`. Tables have been reserved and all checks have passed. */
 export function mapDirect(vcpu: VcpuState, fault: Fault): FaultResult {
@@ -154,9 +153,9 @@ function fiveLevelStart(gfn: Gfn): Gfn {
 
 /** `LeafHow` bits of a fault's leaf. */
 function howOf(fault: Fault): number {
-  return (fault.prefault ? SPECULATIVE | CAN_UNSYNC : CAN_UNSYNC) |
-    (fault.mapWritable ? HOST_WRITABLE : 0) |
-    ((fault.code & WRITE_FAULT) !== 0 ? WRITTEN : 0);
+  const how = fault.mapWritable ? CAN_UNSYNC | HOST_WRITABLE : CAN_UNSYNC;
+  // A write of the guest's is the same bit in both words.
+  return how | fault.code & WRITTEN | (fault.prefault ? SPECULATIVE : 0);
 }
 
 /** Sets a leaf where nothing is: what nearly every fault comes to. */
