@@ -23,7 +23,7 @@ if (kernel === undefined) {
   await vm.console.sendLine("quit");
   say(`Its run ended with ${(await vm.wait()).kind}`);
 } else {
-  const { groups } = await vm.console.expect(/Linux version (\S+)/);
+  const { groups } = await vm.console.expect(/Linux version (\S+) /);
   say(`The guest runs Linux ${groups[0]}`);
 } // leaving the block ends the guest, wherever it is
 
