@@ -118,3 +118,13 @@ export function hex(value: number | bigint): string {
   const wide = BigInt(value);
   return "0x" + (wide < 0n ? BigInt.asUintN(64, wide) : wide).toString(16);
 }
+
+/** Carry out of bit 31 of the addition `a` + `b` whose low 32 bits are `sum`: 0 or 1. */
+export function carryOf(a: number, b: number, sum: number): number {
+  return ((a & b) | ((a | b) & ~sum)) >>> 31;
+}
+
+/** Borrow out of bit 31 of the subtraction `a` - `b` whose low 32 bits are `difference`: 0 or 1. */
+export function borrowOf(a: number, b: number, difference: number): number {
+  return ((~a & b) | ((~a | b) & difference)) >>> 31;
+}
