@@ -1,6 +1,8 @@
 /** x87 addition, subtraction, multiplication, division and square root (SDM 1 §8.3.5). */
 
-import { unready } from "./unready.ts";
+import { add, divide, multiply, squareRoot } from "./operate.ts";
+import { A, B } from "./unpacked.ts";
+import { beginControlled, finish, takeOne, takeTwo } from "./x87.ts";
 
 /** FADD: a + b. `operandFlags` is what widening a memory operand raised. */
 export function addF80(
@@ -13,7 +15,9 @@ export function addF80(
   cw: number,
   operandFlags = 0,
 ): void {
-  return unready(aLo, aHi, aSe, bLo, bHi, bSe, cw, operandFlags);
+  beginControlled(cw);
+  if (!takeTwo(aLo, aHi, aSe, bLo, bHi, bSe)) add(B.sign, A.denormal | B.denormal | operandFlags);
+  finish();
 }
 
 /** FSUB: a - b. */
@@ -27,7 +31,11 @@ export function subF80(
   cw: number,
   operandFlags = 0,
 ): void {
-  return unready(aLo, aHi, aSe, bLo, bHi, bSe, cw, operandFlags);
+  beginControlled(cw);
+  if (!takeTwo(aLo, aHi, aSe, bLo, bHi, bSe)) {
+    add(B.sign ^ 1, A.denormal | B.denormal | operandFlags);
+  }
+  finish();
 }
 
 /** FMUL: a * b. */
@@ -41,7 +49,9 @@ export function mulF80(
   cw: number,
   operandFlags = 0,
 ): void {
-  return unready(aLo, aHi, aSe, bLo, bHi, bSe, cw, operandFlags);
+  beginControlled(cw);
+  if (!takeTwo(aLo, aHi, aSe, bLo, bHi, bSe)) multiply(A.denormal | B.denormal | operandFlags);
+  finish();
 }
 
 /** FDIV: a / b. */
@@ -55,10 +65,14 @@ export function divF80(
   cw: number,
   operandFlags = 0,
 ): void {
-  return unready(aLo, aHi, aSe, bLo, bHi, bSe, cw, operandFlags);
+  beginControlled(cw);
+  if (!takeTwo(aLo, aHi, aSe, bLo, bHi, bSe)) divide(A.denormal | B.denormal | operandFlags);
+  finish();
 }
 
 /** FSQRT. */
 export function sqrtF80(lo: number, hi: number, se: number, cw: number): void {
-  return unready(lo, hi, se, cw);
+  beginControlled(cw);
+  if (!takeOne(lo, hi, se)) squareRoot();
+  finish();
 }

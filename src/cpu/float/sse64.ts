@@ -1,43 +1,94 @@
-/** Scalar f64 operations of SSE2. Results: low half returned, both in `result`. `result.flags` may leave out PE when MXCSR has PE set and masked already. */
+/**
+ * Scalar f64 operations of SSE2 and SSE4.1. Operands and results are halves: the low half is
+ * returned, both are in `result`. `result.flags` may leave out PE when MXCSR has PE set and masked.
+ */
 
-import { unready } from "./unready.ts";
+import { GREATER, LESS, PE } from "./control.ts";
+import { deliverF64, isOrdinaryF64, isPlain, numberFromF64 } from "./fast.ts";
+import { compare } from "./f80_compare.ts";
+import { roundToInteger } from "./integer.ts";
+import { add, divide, multiply, squareRoot } from "./operate.ts";
+import { result } from "./result.ts";
+import { finishF64, loadTwoF64, takeF64, takeTwoF64 } from "./sse.ts";
+import { isQuietPredicate, predicateMask, roundingOf, SUPPRESS_INEXACT } from "./sse_relation.ts";
+import { A, B } from "./unpacked.ts";
 
-/** ADDSD. */
+/** ADDSD: a + b. */
 export function addF64(aLo: number, aHi: number, bLo: number, bHi: number, mxcsr: number): number {
-  return unready(aLo, aHi, bLo, bHi, mxcsr);
+  if (
+    isPlain(mxcsr) && isOrdinaryF64(aLo, aHi) && isOrdinaryF64(bLo, bHi) &&
+    deliverF64(numberFromF64(aLo, aHi) + numberFromF64(bLo, bHi))
+  ) return result.lo;
+  if (!takeTwoF64(aLo, aHi, bLo, bHi, mxcsr)) add(B.sign, A.denormal | B.denormal);
+  return finishF64();
 }
 
-/** SUBSD. */
+/** SUBSD: a - b. */
 export function subF64(aLo: number, aHi: number, bLo: number, bHi: number, mxcsr: number): number {
-  return unready(aLo, aHi, bLo, bHi, mxcsr);
+  if (
+    isPlain(mxcsr) && isOrdinaryF64(aLo, aHi) && isOrdinaryF64(bLo, bHi) &&
+    deliverF64(numberFromF64(aLo, aHi) - numberFromF64(bLo, bHi))
+  ) return result.lo;
+  if (!takeTwoF64(aLo, aHi, bLo, bHi, mxcsr)) add(B.sign ^ 1, A.denormal | B.denormal);
+  return finishF64();
 }
 
-/** MULSD. */
+/** MULSD: a * b. */
 export function mulF64(aLo: number, aHi: number, bLo: number, bHi: number, mxcsr: number): number {
-  return unready(aLo, aHi, bLo, bHi, mxcsr);
+  if (
+    isPlain(mxcsr) && isOrdinaryF64(aLo, aHi) && isOrdinaryF64(bLo, bHi) &&
+    deliverF64(numberFromF64(aLo, aHi) * numberFromF64(bLo, bHi))
+  ) return result.lo;
+  if (!takeTwoF64(aLo, aHi, bLo, bHi, mxcsr)) multiply(A.denormal | B.denormal);
+  return finishF64();
 }
 
-/** DIVSD. */
+/** DIVSD: a / b. */
 export function divF64(aLo: number, aHi: number, bLo: number, bHi: number, mxcsr: number): number {
-  return unready(aLo, aHi, bLo, bHi, mxcsr);
+  if (
+    isPlain(mxcsr) && isOrdinaryF64(aLo, aHi) && isOrdinaryF64(bLo, bHi) &&
+    deliverF64(numberFromF64(aLo, aHi) / numberFromF64(bLo, bHi))
+  ) return result.lo;
+  if (!takeTwoF64(aLo, aHi, bLo, bHi, mxcsr)) divide(A.denormal | B.denormal);
+  return finishF64();
 }
 
 /** SQRTSD. */
 export function sqrtF64(lo: number, hi: number, mxcsr: number): number {
-  return unready(lo, hi, mxcsr);
+  if (
+    isPlain(mxcsr) && hi >= 0 && isOrdinaryF64(lo, hi) &&
+    deliverF64(Math.sqrt(numberFromF64(lo, hi)))
+  ) return result.lo;
+  if (!takeF64(lo, hi, mxcsr)) squareRoot();
+  return finishF64();
 }
 
-/** MINSD: a is the first operand, the destination. */
+/** MINSD: a is the destination; b comes through when there is a NaN or both are zeros. */
 export function minF64(aLo: number, aHi: number, bLo: number, bHi: number, mxcsr: number): number {
-  return unready(aLo, aHi, bLo, bHi, mxcsr);
+  return choose(aLo, aHi, bLo, bHi, LESS, mxcsr);
 }
 
-/** MAXSD. */
+/** MAXSD: see `minF64`. */
 export function maxF64(aLo: number, aHi: number, bLo: number, bHi: number, mxcsr: number): number {
-  return unready(aLo, aHi, bLo, bHi, mxcsr);
+  return choose(aLo, aHi, bLo, bHi, GREATER, mxcsr);
 }
 
-/** COMISD and, when `quiet`, UCOMISD: LESS, EQUAL, GREATER or UNORDERED. */
+/** a when it compares to b as `wanted`, else b. */
+function choose(
+  aLo: number,
+  aHi: number,
+  bLo: number,
+  bHi: number,
+  wanted: number,
+  mxcsr: number,
+): number {
+  const isA = compareF64(aLo, aHi, bLo, bHi, false, mxcsr) === wanted;
+  result.hi = isA ? aHi : bHi;
+  result.lo = isA ? aLo : bLo;
+  return result.lo;
+}
+
+/** COMISD and, when `quiet`, UCOMISD: LESS, GREATER or UNORDERED. */
 export function compareF64(
   aLo: number,
   aHi: number,
@@ -46,7 +97,8 @@ export function compareF64(
   quiet: boolean,
   mxcsr: number,
 ): number {
-  return unready(aLo, aHi, bLo, bHi, +quiet, mxcsr);
+  loadTwoF64(aLo, aHi, bLo, bHi, mxcsr);
+  return compare(quiet, A.denormal | B.denormal);
 }
 
 /** CMPSD: -1 when the predicate (0 to 7) holds, else 0. */
@@ -58,10 +110,13 @@ export function predicateF64(
   predicate: number,
   mxcsr: number,
 ): number {
-  return unready(aLo, aHi, bLo, bHi, predicate, mxcsr);
+  const quiet = isQuietPredicate(predicate);
+  return predicateMask(predicate, compareF64(aLo, aHi, bLo, bHi, quiet, mxcsr));
 }
 
-/** ROUNDSD (SSE4.1). */
+/** ROUNDSD (SSE4.1): the immediate picks the rounding mode and may suppress PE. */
 export function roundF64(lo: number, hi: number, imm: number, mxcsr: number): number {
-  return unready(lo, hi, imm, mxcsr);
+  if (!takeF64(lo, hi, mxcsr)) roundToInteger(roundingOf(imm, mxcsr));
+  if ((imm & SUPPRESS_INEXACT) !== 0) result.flags &= ~PE;
+  return finishF64();
 }

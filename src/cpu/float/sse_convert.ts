@@ -1,53 +1,99 @@
-/** SSE conversions. `rc` arguments are not needed: `truncate` picks the CVTT forms. */
+/**
+ * SSE conversions between f32, f64 and integers. Values of 64 bits are halves: the low half is
+ * returned, both are in `result`; others are returned and in `result.lo`.
+ */
 
-import { unready } from "./unready.ts";
+import { TO_ZERO } from "./control.ts";
+import { toInteger } from "./integer.ts";
+import { copy, denormal } from "./operate.ts";
+import { result } from "./result.ts";
+import { F32_FORMAT, F64_FORMAT, mode } from "./round.ts";
+import { applyDaz, beginSse, finishF32, finishF64, isNanA } from "./sse.ts";
+import { A, unpackF32, unpackF64, unpackInteger } from "./unpacked.ts";
 
-/** CVTSS2SD: low half returned, high half in `result.hi`. */
+/** CVTSS2SD. */
 export function f32ToF64(bits: number, mxcsr: number): number {
-  return unready(bits, mxcsr);
+  beginSse(mxcsr, F64_FORMAT);
+  unpackF32(A, bits);
+  applyDaz(A, mxcsr);
+  if (!isNanA() && !denormal(A.denormal)) copy(A, A.sign);
+  return finishF64();
 }
 
 /** CVTSD2SS. */
 export function f64ToF32(lo: number, hi: number, mxcsr: number): number {
-  return unready(lo, hi, mxcsr);
+  beginSse(mxcsr, F32_FORMAT);
+  unpackF64(A, lo, hi);
+  applyDaz(A, mxcsr);
+  if (!isNanA() && !denormal(A.denormal)) copy(A, A.sign);
+  return finishF32();
 }
 
-/** CVTSD2SI, CVTTSD2SI r32. */
+/** CVTSD2SI r32, m64 and, when `truncate`, CVTTSD2SI. */
 export function f64ToInt32(lo: number, hi: number, truncate: boolean, mxcsr: number): number {
-  return unready(lo, hi, +truncate, mxcsr);
+  return f64ToInt(lo, hi, truncate, mxcsr, 32);
 }
 
-/** CVTSD2SI, CVTTSD2SI r64: low half returned. */
+/** CVTSD2SI r64, m64 and, when `truncate`, CVTTSD2SI. */
 export function f64ToInt64(lo: number, hi: number, truncate: boolean, mxcsr: number): number {
-  return unready(lo, hi, +truncate, mxcsr);
+  return f64ToInt(lo, hi, truncate, mxcsr, 64);
 }
 
-/** CVTSS2SI, CVTTSS2SI r32. */
+function f64ToInt(
+  lo: number,
+  hi: number,
+  truncate: boolean,
+  mxcsr: number,
+  bits: number,
+): number {
+  beginSse(mxcsr, F64_FORMAT);
+  unpackF64(A, lo, hi);
+  return toInt(truncate, mxcsr, bits);
+}
+
+/** CVTSS2SI r32, m32 and, when `truncate`, CVTTSS2SI. */
 export function f32ToInt32(bits: number, truncate: boolean, mxcsr: number): number {
-  return unready(bits, +truncate, mxcsr);
+  beginSse(mxcsr, F32_FORMAT);
+  unpackF32(A, bits);
+  return toInt(truncate, mxcsr, 32);
 }
 
-/** CVTSS2SI, CVTTSS2SI r64: low half returned. */
+/** CVTSS2SI r64, m32 and, when `truncate`, CVTTSS2SI. */
 export function f32ToInt64(bits: number, truncate: boolean, mxcsr: number): number {
-  return unready(bits, +truncate, mxcsr);
+  beginSse(mxcsr, F32_FORMAT);
+  unpackF32(A, bits);
+  return toInt(truncate, mxcsr, 64);
 }
 
-/** CVTSI2SD r32: exact. */
+function toInt(truncate: boolean, mxcsr: number, bits: number): number {
+  applyDaz(A, mxcsr);
+  if (truncate) mode.rc = TO_ZERO;
+  toInteger(bits);
+  return result.lo;
+}
+
+/** CVTSI2SD from 32 bits: exact. */
 export function int32ToF64(value: number): number {
-  return unready(value);
+  return int64ToF64(value, value >> 31, 0);
 }
 
-/** CVTSI2SS r32. */
+/** CVTSI2SS from 32 bits. */
 export function int32ToF32(value: number, mxcsr: number): number {
-  return unready(value, mxcsr);
+  return int64ToF32(value, value >> 31, mxcsr);
 }
 
-/** CVTSI2SD r64: low half returned. */
+/** CVTSI2SD from 64 bits. */
 export function int64ToF64(lo: number, hi: number, mxcsr: number): number {
-  return unready(lo, hi, mxcsr);
+  beginSse(mxcsr, F64_FORMAT);
+  unpackInteger(A, lo, hi);
+  copy(A, A.sign);
+  return finishF64();
 }
 
-/** CVTSI2SS r64. */
+/** CVTSI2SS from 64 bits. */
 export function int64ToF32(lo: number, hi: number, mxcsr: number): number {
-  return unready(lo, hi, mxcsr);
+  beginSse(mxcsr, F32_FORMAT);
+  unpackInteger(A, lo, hi);
+  copy(A, A.sign);
+  return finishF32();
 }
