@@ -5,15 +5,35 @@
 import { CpuState, Event, MpState, Reg, Seg, State } from "./state.ts";
 
 /** CR0 bits (SDM 3A §2.5). */
-export const Cr0 = { PE: 1 << 0, MP: 1 << 1, ET: 1 << 4, NE: 1 << 5, WP: 1 << 16, PG: 0x8000_0000 };
+export const Cr0 = {
+  PE: 1 << 0,
+  MP: 1 << 1,
+  EM: 1 << 2,
+  TS: 1 << 3,
+  ET: 1 << 4,
+  NE: 1 << 5,
+  WP: 1 << 16,
+  AM: 1 << 18,
+  NW: 1 << 29,
+  CD: 1 << 30,
+  PG: 0x8000_0000,
+};
 /** CR4 bits (SDM 3A §2.5). */
 export const Cr4 = {
+  TSD: 1 << 2,
+  DE: 1 << 3,
   PSE: 1 << 4,
   PAE: 1 << 5,
+  MCE: 1 << 6,
   PGE: 1 << 7,
+  PCE: 1 << 8,
   OSFXSR: 1 << 9,
   OSXMMEXCPT: 1 << 10,
+  UMIP: 1 << 11,
   LA57: 1 << 12,
+  FSGSBASE: 1 << 16,
+  PCIDE: 1 << 17,
+  OSXSAVE: 1 << 18,
   SMEP: 1 << 20,
   SMAP: 1 << 21,
   PKE: 1 << 22,
