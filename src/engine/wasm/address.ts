@@ -73,7 +73,7 @@ export function effectiveAddress(cpu: Cpu, insn: Insn): number {
   const { base, index, scale, disp, addrSize } = insn;
   let lo = disp;
   let hi = insn.dispHi;
-  if (insn.ea === 2) { // EaKind.RIP
+  if (insn.ripRelative) {
     lo = (cpu.codeBaseLo + disp) | 0;
     hi = (cpu.codeBaseHi + hi + carryOf(cpu.codeBaseLo, disp, lo)) | 0;
   }

@@ -88,6 +88,8 @@ export interface CpuParts {
   /** Guest RAM, of `GuestMemory.wasm`. */
   readonly ram: ArrayBufferLike;
   readonly bus: CpuBus;
+  /** What the time-stamp counter counts, in nanoseconds. */
+  readonly clock: { nowNs(): number };
   readonly cpuid: Cpuid;
   /** Translation of linear addresses; set up for this vCPU. */
   readonly paging: (cpu: Cpu) => Paging;
@@ -110,6 +112,7 @@ export class Cpu {
   readonly ramBytes: Uint8Array;
   readonly bus: CpuBus;
   readonly apic: LocalApicPort;
+  readonly clock: { nowNs(): number };
   readonly cpuid: Cpuid;
   readonly paging: Paging;
   readonly x87: X87;
@@ -189,6 +192,12 @@ export class Cpu {
   delivering = -1;
   /** One line when the vCPU shut down. */
   shutdownReason = "";
+  /** It did not shut down: the engine cannot go on. */
+  failed = false;
+  /** A data breakpoint is enabled: accesses to its page are looked at one by one. */
+  watching = false;
+  /** TF, a breakpoint on an instruction, or the like: instructions run one by one. */
+  stepping = false;
 
   constructor(parts: CpuParts) {
     this.index = parts.index;
@@ -204,6 +213,7 @@ export class Cpu {
     this.ramBytes = new Uint8Array(parts.ram);
     this.bus = parts.bus;
     this.apic = parts.bus.localApics[parts.index];
+    this.clock = parts.clock;
     this.cpuid = parts.cpuid;
     this.s.fill(1, TlbSet.FIRST, TlbSet.FIRST + TLB_WORDS);
     this.x87 = parts.x87(this);

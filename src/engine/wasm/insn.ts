@@ -82,6 +82,8 @@ export class Insn {
   scale = 0;
   disp = 0;
   dispHi = 0;
+  /** `disp` is relative to `Cpu.codeBase`. */
+  ripRelative = false;
   /** Segment of the memory operand (`Seg`), overrides applied. */
   seg = 3;
   /** Bytes that the memory operand has, and whether it is written: for segment checks. */
@@ -91,6 +93,8 @@ export class Insn {
   /** `Rep`: the last of the prefixes F2 and F3. */
   rep = 0;
   lock = false;
+  /** The last of its block: see `RowOptions.ends`. */
+  ends = false;
 }
 
 function unset(): void {

@@ -1,0 +1,157 @@
+/** Decoded code: blocks by page, and what makes them stale. */
+
+import type { Gfn } from "../../base/u64.ts";
+import { CodeSize } from "./cpu.ts";
+import { Decoded, Decoder } from "./decode/decoder.ts";
+import { Insn } from "./insn.ts";
+
+/** Bytes of a page. */
+const PAGE = 4096;
+/** The longest block. */
+const MAX_INSNS = 64;
+
+/** A run of instructions that is entered at its first only and left behind its last only. */
+export class Block {
+  readonly insns: readonly Insn[];
+  /** Offsets in the page of its first byte and of what follows its last. */
+  readonly start: number;
+  readonly end: number;
+
+  constructor(insns: readonly Insn[]) {
+    this.insns = insns;
+    this.start = insns[0].offset;
+    this.end = insns[insns.length - 1].next;
+  }
+}
+
+/** The blocks of one physical page for one code size. */
+export class CodePage {
+  /** Number of the page in the guest's WebAssembly memory. */
+  readonly page: number;
+  readonly gfn: Gfn;
+  readonly codeSize: CodeSize;
+  /** By offset in the page: position in `blocks` + 1, or 0. */
+  readonly #index = new Uint16Array(PAGE);
+  readonly #blocks: (Block | undefined)[] = [];
+  /** Positions in `blocks` that are free. */
+  readonly #free: number[] = [];
+  #live = 0;
+
+  constructor(page: number, gfn: Gfn, codeSize: CodeSize) {
+    this.page = page;
+    this.gfn = gfn;
+    this.codeSize = codeSize;
+  }
+
+  /** The block that starts at `offset`. */
+  at(offset: number): Block | undefined {
+    const index = this.#index[offset];
+    return index === 0 ? undefined : this.#blocks[index - 1];
+  }
+
+  add(block: Block): void {
+    const at = this.#free.pop() ?? this.#blocks.length;
+    this.#blocks[at] = block;
+    this.#index[block.start] = at + 1;
+    this.#live++;
+  }
+
+  get isEmpty(): boolean {
+    return this.#live === 0;
+  }
+
+  /** Drops the blocks that have a byte in [from, to); true when there was one. */
+  drop(from: number, to: number): boolean {
+    let any = false;
+    for (let i = 0; i < this.#blocks.length; i++) {
+      const block = this.#blocks[i];
+      if (block === undefined || block.end <= from || block.start >= to) continue;
+      this.#blocks[i] = undefined;
+      this.#free.push(i);
+      this.#index[block.start] = 0;
+      this.#live--;
+      any = true;
+    }
+    return any;
+  }
+}
+
+/** Decoded code of one guest, for all its vCPUs. */
+export class CodeCache {
+  readonly decoder = new Decoder();
+  readonly #ram: Uint8Array;
+  readonly #pages = new Map<number, CodePage>();
+  /** By page of the guest's memory: 1 when there is decoded code in it. */
+  readonly #hasCode: Uint8Array;
+  /** Called when a page gets its first decoded code, and when it has lost its last. */
+  readonly #track: (gfn: Gfn, on: boolean) => void;
+
+  constructor(ram: Uint8Array, track: (gfn: Gfn, on: boolean) => void) {
+    this.#ram = ram;
+    this.#hasCode = new Uint8Array(Math.ceil(ram.length / PAGE));
+    this.#track = track;
+  }
+
+  /** The page's blocks for code of this size. */
+  page(page: number, gfn: Gfn, codeSize: CodeSize): CodePage {
+    const key = page * 4 + codeSize;
+    let found = this.#pages.get(key);
+    if (found === undefined) {
+      found = new CodePage(page, gfn, codeSize);
+      this.#pages.set(key, found);
+    }
+    return found;
+  }
+
+  /**
+   * Decodes the block at `offset` of a page; undefined when its first instruction crosses into the
+   * next page: such instructions are not kept.
+   */
+  decode(code: CodePage, offset: number): Block | undefined {
+    const base = code.page * PAGE;
+    const insns: Insn[] = [];
+    for (let at = offset; at < PAGE && insns.length < MAX_INSNS;) {
+      const insn = new Insn();
+      const end = base + PAGE;
+      if (this.decoder.decode(this.#ram, base + at, end, at, code.codeSize, insn) === Decoded.MORE) {
+        break;
+      }
+      insns.push(insn);
+      if (insn.ends) break;
+      at = insn.next;
+    }
+    if (insns.length === 0) return undefined;
+    const block = new Block(insns);
+    if (this.#hasCode[code.page] === 0) {
+      this.#hasCode[code.page] = 1;
+      this.#track(code.gfn, true);
+    }
+    code.add(block);
+    return block;
+  }
+
+  /** True when `page` has decoded code. */
+  hasCode(page: number): boolean {
+    return this.#hasCode[page] !== 0;
+  }
+
+  /** Bytes [from, to) of a page have been written; true when that made decoded code stale. */
+  written(page: number, from: number, to: number): boolean {
+    if (this.#hasCode[page] === 0) return false;
+    let any = false;
+    let live = false;
+    let gfn = 0 as Gfn;
+    for (let size = CodeSize.BITS16 as number; size <= CodeSize.BITS64; size++) {
+      const code = this.#pages.get(page * 4 + size);
+      if (code === undefined) continue;
+      gfn = code.gfn;
+      if (code.drop(from, to)) any = true;
+      if (!code.isEmpty) live = true;
+    }
+    if (!live) {
+      this.#hasCode[page] = 0;
+      this.#track(gfn, false);
+    }
+    return any;
+  }
+}

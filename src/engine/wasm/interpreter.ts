@@ -1,0 +1,198 @@
+/**
+ * The interpreter: runs decoded blocks of one vCPU. Stage 0 of the wasm engine, and the readable
+ * statement of what the translator does.
+ */
+
+import { Seg } from "../../cpu/state.ts";
+import { Block } from "./block.ts";
+import { Attention, type Cpu, Flag, Word } from "./cpu.ts";
+import { afterStep, beforeStep } from "./debug.ts";
+import { Decoded } from "./decode/decoder.ts";
+import { deliverException, deliverInterrupt } from "./delivery.ts";
+import { FaultClass, GUEST_EXCEPTION, Vector } from "./exception.ts";
+import type { GuestMmu } from "./guest_mmu.ts";
+import { Insn } from "./insn.ts";
+
+/** Bytes of a page, and the mask of the offset in one. */
+const PAGE = 4096;
+const OFFSET = PAGE - 1;
+/** The longest instruction. */
+const MAX_INSN = 15;
+/** Attention that the loop itself serves; the rest is for the engine. */
+const OWN = Attention.INTERRUPT | Attention.NMI | Attention.BLOCK;
+
+/** Interprets the code of all vCPUs of a guest. */
+export class Interpreter {
+  readonly #guest: GuestMmu;
+  /** For instructions that cross pages: their bytes, and a block of one. */
+  readonly #bytes = new Uint8Array(MAX_INSN);
+  readonly #crossing = new Insn();
+  #blocks = 0;
+
+  constructor(guest: GuestMmu) {
+    this.#guest = guest;
+  }
+
+  /** Blocks entered. */
+  get blocks(): number {
+    return this.#blocks;
+  }
+
+  /**
+   * Runs `cpu` until `cpu.budget` instructions have retired (exactly), or something needs the engine:
+   * `cpu.attention` says what.
+   * @throws VCPU_SHUTDOWN
+   */
+  run(cpu: Cpu): void {
+    while (cpu.budget > 0) {
+      try {
+        if ((cpu.attention & ~OWN) !== 0) return;
+        // Events wait for the end of a shadow.
+        if (cpu.shadow === 0 && cpu.attention !== 0) this.#attend(cpu);
+        if (cpu.stepping || cpu.shadow !== 0) this.#step(cpu);
+        else this.#runBlocks(cpu);
+      } catch (error) {
+        if (error !== GUEST_EXCEPTION) throw error;
+        this.#deliver(cpu);
+      }
+    }
+  }
+
+  /** Blocks one after the other, as long as nothing else is to be looked at. */
+  #runBlocks(cpu: Cpu): void {
+    while (cpu.attention === 0 && cpu.budget > 0 && !cpu.stepping && cpu.shadow === 0) {
+      const block = this.#enter(cpu);
+      this.#execute(cpu, block, Math.min(block.insns.length, cpu.budget));
+    }
+  }
+
+  /** Executes the first `count` instructions of a block. */
+  #execute(cpu: Cpu, block: Block, count: number): void {
+    const { insns } = block;
+    const last = count - 1;
+    for (let i = 0; i < last; i++) {
+      const insn = insns[i];
+      cpu.at = i;
+      insn.exec(cpu, insn);
+      if (cpu.attention !== 0) {
+        setRip(cpu, insn.next);
+        return retire(cpu, i + 1);
+      }
+    }
+    const insn = insns[last];
+    cpu.at = last;
+    setRip(cpu, insn.next);
+    insn.exec(cpu, insn);
+    retire(cpu, count);
+  }
+
+  /** The block at RIP. */
+  #enter(cpu: Cpu): Block {
+    const { s } = cpu;
+    this.#blocks++;
+    const ripLo = s[Word.RIP];
+    let lo = ripLo;
+    let hi = s[Word.RIP + 1];
+    if (!cpu.is64) {
+      if (lo >>> 0 > cpu.limit(Seg.CS)) cpu.raise(Vector.GP);
+      lo = (lo + cpu.baseLo(Seg.CS)) | 0;
+      hi = 0;
+    }
+    // A fault of the fetch itself is at RIP as it stands.
+    cpu.block = undefined;
+    const code = cpu.paging.codePage(lo, hi);
+    const offset = lo & OFFSET;
+    const baseLo = (ripLo - offset) | 0;
+    cpu.codeBaseLo = baseLo;
+    cpu.codeBaseHi = baseLo >>> 0 > ripLo >>> 0 ? s[Word.RIP + 1] - 1 | 0 : s[Word.RIP + 1];
+    if (code !== undefined) {
+      const block = code.at(offset) ?? this.#guest.code.decode(code, offset);
+      if (block !== undefined) return cpu.block = block;
+    }
+    return cpu.block = this.#fetchOne(cpu, lo, hi, offset);
+  }
+
+  /** A block of the one instruction at `hi:lo`, which crosses pages or does not lie in RAM. */
+  #fetchOne(cpu: Cpu, lo: number, hi: number, offset: number): Block {
+    const bytes = this.#bytes;
+    const insn = this.#crossing;
+    const { decoder } = this.#guest.code;
+    let have = Math.min(PAGE - offset, MAX_INSN);
+    cpu.paging.fetch(lo, hi, have, bytes, 0);
+    if (decoder.decode(bytes, 0, have, offset, cpu.codeSize, insn) === Decoded.MORE) {
+      const next = (lo | OFFSET) + 1 | 0;
+      const nextHi = next === 0 && cpu.is64 ? hi + 1 | 0 : hi;
+      cpu.paging.fetch(next, nextHi, MAX_INSN - have, bytes, have);
+      have = MAX_INSN;
+      decoder.decode(bytes, 0, have, offset, cpu.codeSize, insn);
+    }
+    return new Block([insn]);
+  }
+
+  /** One instruction, with what debugging and interrupt shadows want of it. */
+  #step(cpu: Cpu): void {
+    const { shadow } = cpu;
+    const stepped = (cpu.s[Word.RFLAGS] & Flag.TF) !== 0;
+    if (cpu.stepping) beforeStep(cpu);
+    const block = this.#enter(cpu);
+    this.#execute(cpu, block, 1);
+    // A shadow lasts for one instruction, which may have cast the next (SDM 3A §6.8.3).
+    cpu.shadow &= ~shadow;
+    if (cpu.stepping || stepped) afterStep(cpu, stepped);
+  }
+
+  /** Looks at what has come up. */
+  #attend(cpu: Cpu): void {
+    const { attention } = cpu;
+    cpu.attention = attention & ~OWN;
+    if ((attention & Attention.NMI) !== 0) {
+      if (!cpu.nmiMasked) {
+        cpu.attention |= attention & Attention.INTERRUPT;
+        cpu.nmiMasked = true;
+        return deliverInterrupt(cpu, Vector.NMI, false);
+      }
+      cpu.attention |= Attention.NMI;
+    }
+    // With interrupts off, whatever turns them on raises the attention again.
+    if ((attention & Attention.INTERRUPT) === 0 || (cpu.s[Word.RFLAGS] & Flag.IF) === 0) return;
+    if (!cpu.apic.hasInterrupt()) return;
+    const vector = cpu.apic.acknowledge();
+    if (vector < 0) return;
+    cpu.attention |= Attention.INTERRUPT; // there may be another one
+    deliverInterrupt(cpu, vector, false);
+  }
+
+  /** An instruction has raised: it has not happened, but for its predecessors. */
+  #deliver(cpu: Cpu): void {
+    const { block } = cpu;
+    if (block !== undefined) {
+      const done = cpu.faultClass === FaultClass.FAULT ? cpu.at : cpu.at + 1;
+      if (cpu.faultClass === FaultClass.FAULT) setRip(cpu, block.insns[cpu.at].offset);
+      retire(cpu, done);
+    }
+    // A delivery counts as an instruction: endless exceptions use up the budget, too.
+    retire(cpu, 1);
+    deliverException(cpu);
+  }
+}
+
+/** RIP = `codeBase` + `offset`. */
+function setRip(cpu: Cpu, offset: number): void {
+  const { s } = cpu;
+  const lo = (cpu.codeBaseLo + offset) | 0;
+  s[Word.RIP] = lo;
+  if (cpu.is64) {
+    s[Word.RIP + 1] = lo >>> 0 < cpu.codeBaseLo >>> 0 ? cpu.codeBaseHi + 1 | 0 : cpu.codeBaseHi;
+  } else {
+    s[Word.RIP + 1] = 0;
+  }
+}
+
+/** Accounts for `count` instructions of the current block. */
+function retire(cpu: Cpu, count: number): void {
+  const all = count + cpu.repeats;
+  cpu.retired += all;
+  cpu.budget -= all;
+  cpu.repeats = 0;
+  cpu.at = 0;
+}
