@@ -165,6 +165,8 @@ export class Cpu {
   shadow = 0;
   /** NMIs are masked until IRET. */
   nmiMasked = false;
+  /** One is waiting. */
+  nmiPending = false;
   /** `MpState`. */
   mpState = 0;
   /** The guest's TSC less the clock's nanoseconds, halves. */
@@ -229,6 +231,18 @@ export class Cpu {
     this.faultCode = code;
     this.faultClass = FaultClass.FAULT;
     throw GUEST_EXCEPTION;
+  }
+
+  /** A non-maskable interrupt has come. */
+  raiseNmi(): void {
+    this.nmiPending = true;
+    if (!this.nmiMasked) this.attention |= Attention.NMI;
+  }
+
+  /** IRET: the next NMI may come. */
+  unmaskNmi(): void {
+    this.nmiMasked = false;
+    if (this.nmiPending) this.attention |= Attention.NMI;
   }
 
   /** The number of instructions that this vCPU has retired before the current one. */

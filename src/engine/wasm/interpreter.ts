@@ -145,13 +145,11 @@ export class Interpreter {
   #attend(cpu: Cpu): void {
     const { attention } = cpu;
     cpu.attention = attention & ~OWN;
-    if ((attention & Attention.NMI) !== 0) {
-      if (!cpu.nmiMasked) {
-        cpu.attention |= attention & Attention.INTERRUPT;
-        cpu.nmiMasked = true;
-        return deliverInterrupt(cpu, Vector.NMI, false);
-      }
-      cpu.attention |= Attention.NMI;
+    if (cpu.nmiPending && !cpu.nmiMasked) {
+      cpu.attention |= attention & Attention.INTERRUPT;
+      cpu.nmiPending = false;
+      cpu.nmiMasked = true;
+      return deliverInterrupt(cpu, Vector.NMI, false);
     }
     // With interrupts off, whatever turns them on raises the attention again.
     if ((attention & Attention.INTERRUPT) === 0 || (cpu.s[Word.RFLAGS] & Flag.IF) === 0) return;

@@ -172,7 +172,7 @@ export class WasmEngine implements Engine, CpuSignals {
   }
 
   nmi(vcpu: number): void {
-    this.#cpus[vcpu].attention |= Attention.NMI;
+    this.#cpus[vcpu].raiseNmi();
   }
 
   init(vcpu: number): void {
@@ -256,7 +256,7 @@ export class WasmEngine implements Engine, CpuSignals {
     const { attention } = cpu;
     const interrupted = (attention & Attention.INTERRUPT) !== 0 &&
       (cpu.s[Word.RFLAGS] & Flag.IF) !== 0 && cpu.apic.hasInterrupt();
-    const nmi = (attention & Attention.NMI) !== 0 && !cpu.nmiMasked;
+    const nmi = cpu.nmiPending && !cpu.nmiMasked;
     if (!interrupted && !nmi) return false;
     cpu.mpState = MpState.RUNNABLE;
     return true;

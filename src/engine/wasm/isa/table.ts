@@ -1,0 +1,9 @@
+/** The instruction table: all families. */
+
+import { ARITHMETIC } from "./arithmetic.ts";
+import type { Row } from "./row.ts";
+
+/** Every instruction. */
+export const ROWS: readonly Row[] = [
+  ...ARITHMETIC,
+];
