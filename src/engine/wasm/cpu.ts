@@ -32,6 +32,8 @@ export const Word = {
   SEGMENTS: State.SEGMENTS / 4,
   /** MXCSR, in the XSAVE area's legacy region (SDM 1 §10.5.1). */
   MXCSR: (State.XSAVE + 24) / 4,
+  /** Physical x87 register 0, and MMX register 0 in its low half; 4 words each. */
+  MMX: (State.XSAVE + 32) / 4,
   /** XMM0; 4 words each. */
   XMM: (State.XSAVE + 160) / 4,
   /** PKRU; not in the standard XSAVE area that the FPU part fills. */
