@@ -113,7 +113,9 @@ export class CodeCache {
     for (let at = offset; at < PAGE && insns.length < MAX_INSNS;) {
       const insn = new Insn();
       const end = base + PAGE;
-      if (this.decoder.decode(this.#ram, base + at, end, at, code.codeSize, insn) === Decoded.MORE) {
+      if (
+        this.decoder.decode(this.#ram, base + at, end, at, code.codeSize, insn) === Decoded.MORE
+      ) {
         break;
       }
       insns.push(insn);

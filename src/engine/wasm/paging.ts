@@ -274,7 +274,9 @@ export class Paging {
   #notCanonical(): never {
     const cpu = this.#cpu;
     const insn = cpu.block?.insns[cpu.at];
-    cpu.raise(insn !== undefined && insn.isMem && insn.seg === Seg.SS ? Vector.SS : Vector.GP);
+    return cpu.raise(
+      insn !== undefined && insn.isMem && insn.seg === Seg.SS ? Vector.SS : Vector.GP,
+    );
   }
 
   /** Fills in where `hi:lo` leads, and the TLB when it may; raises #PF. */
@@ -338,7 +340,7 @@ export class Paging {
     const cpu = this.#cpu;
     cpu.s[Word.CR2] = lo;
     cpu.s[Word.CR2 + 1] = hi;
-    cpu.raise(Vector.PF, code);
+    return cpu.raise(Vector.PF, code);
   }
 
   /** The MMU cannot go on: the run ends with what it says. */

@@ -29,7 +29,6 @@ const OUT_OF_BYTES = { name: "out of bytes" };
 export class Decoder {
   readonly #operands = new Map<Encoding, readonly Operand[]>();
   #bytes: Uint8Array = new Uint8Array(0);
-  #start = 0;
   #at = 0;
   #end = 0;
   #is64 = false;
@@ -58,7 +57,6 @@ export class Decoder {
     insn: Insn,
   ): Decoded {
     this.#bytes = bytes;
-    this.#start = start;
     this.#at = start;
     this.#end = Math.min(end, start + MAX_BYTES);
     this.#is64 = codeSize === CodeSize.BITS64;
@@ -215,7 +213,9 @@ export class Decoder {
     if (encoding.hasModrm) this.#readModrm();
     insn.dst = 0;
     insn.src = 0;
-    for (let i = 0; i < operands.length; i++) this.#operand(operands[i], i, row.reads === true, opcode);
+    for (let i = 0; i < operands.length; i++) {
+      this.#operand(operands[i], i, row.reads === true, opcode);
+    }
     if (row.memSize !== undefined) insn.memSize = row.memSize;
     if (insn.isMem) this.#chooseAddressing();
     const lockable = row.lock === true && insn.dst === MEM;

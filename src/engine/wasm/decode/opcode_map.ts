@@ -51,8 +51,10 @@ export function parseEncoding(row: Row): Encoding {
   if (words[0] === "0f" && words.length > 1) {
     words.shift();
     map = OpcodeMap.TWO_BYTE;
-    if (words.length > 1 && (words[0] === "38" || words[0] === "3a") && isOpcode(words[1])) {
-      map = words.shift() === "38" ? OpcodeMap.MAP_38 : OpcodeMap.MAP_3A;
+    const second = words.length > 1 && isOpcode(words[1]) ? words[0] as string : "";
+    if (second === "38" || second === "3a") {
+      words.shift();
+      map = second === "38" ? OpcodeMap.MAP_38 : OpcodeMap.MAP_3A;
     }
   }
   const first = words.shift() ?? "";
@@ -73,7 +75,9 @@ export function parseEncoding(row: Row): Encoding {
       modrm = byte(row, word);
       modrmMask = 0xff;
     } else if (!IMMEDIATES.has(word)) {
-      throw new RangeError(`Cannot read the encoding "${row.encoding}" of ${row.mnemonic}: ${word}`);
+      throw new RangeError(
+        `Cannot read the encoding "${row.encoding}" of ${row.mnemonic}: ${word}`,
+      );
     }
   }
   return { row, map, opcode, vex, prefix, w, digit, modrm, modrmMask, hasModrm, plusR };

@@ -35,7 +35,20 @@ export interface Operand {
 
 const FIXED: ReadonlySet<string> = new Set(["AL", "rAX", "CL", "DX", "1"]);
 const LETTERS = "EGRMZIJOASCDVWUPQNB";
-const SIZES: ReadonlySet<string> = new Set(["", "b", "w", "d", "q", "v", "z", "y", "x", "dq", "p", "s"]);
+const SIZES: ReadonlySet<string> = new Set([
+  "",
+  "b",
+  "w",
+  "d",
+  "q",
+  "v",
+  "z",
+  "y",
+  "x",
+  "dq",
+  "p",
+  "s",
+]);
 
 /** @throws RangeError for an operand that is not of the notation: a mistake in the table. */
 export function parseOperands(row: Row): Operand[] {

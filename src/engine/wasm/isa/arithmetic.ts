@@ -39,7 +39,14 @@ function sum32(cpu: Cpu, a: number, b: number, carry: number): number {
 }
 
 /** Low half of the sum; the high half is in `cpu.hi`. */
-function sum64(cpu: Cpu, aLo: number, aHi: number, bLo: number, bHi: number, carry: number): number {
+function sum64(
+  cpu: Cpu,
+  aLo: number,
+  aHi: number,
+  bLo: number,
+  bHi: number,
+  carry: number,
+): number {
   const lo = (aLo + bLo + carry) | 0;
   const hi = (aHi + bHi + carryOf(aLo, bLo, lo)) | 0;
   cpu.cf = carryOf(aHi, bHi, hi);
