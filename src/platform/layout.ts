@@ -6,6 +6,13 @@ import { gpa } from "../base/u64.ts";
 
 /** I/O ports. */
 export const Port = {
+  /** 8259As: command and data each, and where their inputs are made level-triggered. */
+  PIC_MASTER: 0x20,
+  PIC_SLAVE: 0xa0,
+  PIC_MASTER_ELCR: 0x4d0,
+  PIC_SLAVE_ELCR: 0x4d1,
+  /** 8254: three counters and the control word. */
+  PIT: 0x40,
   /** 8042 keyboard controller: data, and status/command. */
   I8042_DATA: 0x60,
   I8042_COMMAND: 0x64,
@@ -41,7 +48,7 @@ export const Port = {
 } as const;
 
 /** Global system interrupts; ISA IRQ n is GSI n. */
-export const Gsi = { KEYBOARD: 1, COM1: 4, RTC: 8, SCI: 9, MOUSE: 12 } as const;
+export const Gsi = { TIMER: 0, KEYBOARD: 1, COM1: 4, RTC: 8, SCI: 9, MOUSE: 12 } as const;
 
 /** Guest physical addresses. */
 export const Address = {
