@@ -98,11 +98,6 @@ export function frameFrom(lo: number, hi: number): number {
   return high < 0x800 ? high << 20 | lo >>> 12 : high * 0x10_0000 + (lo >>> 12);
 }
 
-/** The number of the block of 2^`bits` frames (`bits` below 31) that `frame` is in. */
-export function blockNumber(frame: Gfn | Pfn, bits: number): number {
-  return frame <= 0x7fff_ffff ? frame >>> bits : Math.floor(frame / 2 ** bits);
-}
-
 /** Bits 31:0 of a frame number, signed: for the offset of a frame in a block of a power of two. */
 export function frameBits(frame: Gfn | Pfn): number {
   return frame | 0;

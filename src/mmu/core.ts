@@ -3,6 +3,7 @@
 import type { Gfn } from "../base/u64.ts";
 import type { MmuHooks } from "./hooks.ts";
 import type { MmuHost, Tlb } from "./host.ts";
+import { Level } from "./level.ts";
 import type { MappingEngine } from "./mapping_engine.ts";
 import { Memslots } from "./memslots.ts";
 import type { Memslot } from "./memslot.ts";
@@ -31,26 +32,31 @@ export interface TableCache {
   forgetTables(): void;
 }
 
-/** State of one VM's MMU. */
+/**
+ * State of one VM's MMU. Fields that the constructor sets are declared, here and wherever the fault
+ * path reads: a field that is undefined first keeps no type in V8, and costs a check at each read.
+ */
 export class MmuCore {
-  readonly host: MmuHost;
-  readonly tdp: boolean;
-  readonly rootLevel: number;
-  readonly maxPhyAddrBits: number;
+  declare readonly host: MmuHost;
+  declare readonly tdp: boolean;
+  declare readonly rootLevel: number;
+  declare readonly maxPhyAddrBits: number;
   /** Bits of an address's high half that are at or above MAXPHYADDR. */
-  readonly illegalHi: number;
-  readonly maxPageLevel: number;
-  readonly prefetch: boolean;
+  declare readonly illegalHi: number;
+  declare readonly maxPageLevel: number;
+  /** The same for the direct engine: the PAE tables of a guest with paging off have no 1 GiB pages. */
+  declare readonly largestDirect: number;
+  declare readonly prefetch: boolean;
   /** Writes are logged by dirty flags. */
-  readonly pml: boolean;
-  readonly linearBits: number;
-  readonly progressLimit: number;
-  readonly mtrr: MtrrMap | undefined;
-  readonly format: SpteFormat;
-  readonly mmio: MmioFormat;
+  declare readonly pml: boolean;
+  declare readonly linearBits: number;
+  declare readonly progressLimit: number;
+  declare readonly mtrr: MtrrMap | undefined;
+  declare readonly format: SpteFormat;
+  declare readonly mmio: MmioFormat;
   readonly pool: TablePool = new TablePool();
   readonly stats: MmuStats = new MmuStats();
-  readonly nxSplits: NxSplits;
+  declare readonly nxSplits: NxSplits;
   readonly notifier: Notifier = new Notifier();
   /** By address space: the guest's, and that of its system management mode. */
   readonly spaces: readonly Memslots[] = [new Memslots(0), new Memslots(1)];
@@ -61,7 +67,7 @@ export class MmuCore {
   writeGuard: WriteGuard | undefined = undefined;
   trace: MmuTrace | undefined = undefined;
   hooks: MmuHooks | undefined = undefined;
-  nxHugePages: boolean;
+  declare nxHugePages: boolean;
   /** Generation of fast zapping, 0 or 1. */
   generation = 0;
   /** Counts changes of SPTEs, for the progress guard. */
@@ -79,6 +85,7 @@ export class MmuCore {
     this.maxPhyAddrBits = options.maxPhyAddrBits;
     this.illegalHi = ~0 << options.maxPhyAddrBits - 32;
     this.maxPageLevel = options.maxPageLevel;
+    this.largestDirect = this.tdp ? this.maxPageLevel : Math.min(Level.SIZE_2M, this.maxPageLevel);
     this.prefetch = options.prefetch;
     this.linearBits = options.linearBits;
     this.progressLimit = options.progressLimit;

@@ -17,25 +17,21 @@ const { SIZE_4K } = Level;
  * when the leaf is set: KVM of 2019 chose earlier, and had to look again at each of them.
  */
 export function decideLevel(core: MmuCore, fault: Fault): void {
-  const level = fault.pfn < 0 || fault.page.level === SIZE_4K ? SIZE_4K : largestWhole(core, fault);
+  const { page } = fault;
+  let level: number = SIZE_4K;
+  if (page.level !== SIZE_4K && fault.pfn >= 0 && !page.reserved) {
+    level = maxLevel(fault.gfn, fault.maxLevel, fault.slot, page.level);
+    while (level > SIZE_4K && !isWhole(core, fault, level)) level--;
+  }
   fault.requestedLevel = level;
   fault.hugeDisallowed = core.nxHugePages && fault.fetch;
   fault.goalLevel = fault.hugeDisallowed ? SIZE_4K : level;
 }
 
-/** The largest level at which the slot allows and the host has the block around the fault. */
-function largestWhole(core: MmuCore, fault: Fault): number {
-  const { page } = fault;
-  if (page.reserved) return SIZE_4K;
-  let level = maxLevel(fault.gfn, fault.maxLevel, fault.slot, page.level);
-  while (level > SIZE_4K && !isWhole(core, fault, level)) level--;
-  return level;
-}
-
 /** True when the host has the whole block, where it belongs, and is not taking any of it away. */
 function isWhole(core: MmuCore, fault: Fault, level: number): boolean {
-  if (!isCongruent(fault.gfn, fault.pfn, level)) return false;
-  return core.notifier.count === 0 || isLeftAlone(core, fault, level);
+  return isCongruent(fault.gfn, fault.pfn, level) &&
+    (core.notifier.count === 0 || isLeftAlone(core, fault, level));
 }
 
 function isLeftAlone(core: MmuCore, fault: Fault, level: number): boolean {

@@ -11,24 +11,13 @@ const { BAD_ADDRESS, CONTINUE, EMULATE, RETRY } = FaultResult;
 const { FRAME, MUST_WAIT, POISONED } = PageKind;
 
 /**
- * Looks up the frame behind `fault.gfn`. On CONTINUE either `fault.hasPage` is true, and the caller
- * gives the reference to the frame back, or there is no memory and the vCPU's MMIO cache knows it.
- * @param gvaLo Halves of the linear address for the MMIO cache; 0 when there is none.
- * @param access Rights of the guest (`Acc`), for the MMIO cache.
+ * Looks up the frame behind `fault.gfn`, which lies in `slot`. On CONTINUE `fault.hasPage` is true, and
+ * the caller gives the reference to the frame back.
  */
-export function faultIn(
-  vcpu: VcpuState,
-  fault: Fault,
-  gvaLo: number,
-  gvaHi: number,
-  access: number,
-): FaultResult {
-  const { page, slot } = fault;
-  if (slot === undefined) return findNothing(vcpu, fault, gvaLo, gvaHi, access);
-  if (slot.invalid || slot.readOnly) {
-    const refused = checkSlot(fault, slot);
-    if (refused !== CONTINUE) return refused;
-  }
+export function faultIn(vcpu: VcpuState, fault: Fault, slot: Memslot): FaultResult {
+  const { page } = fault;
+  if (slot.invalid) return fault.end(RETRY, Cause.SLOT_UPDATE);
+  if (slot.readOnly && fault.write) return EMULATE;
   const hostPage = slot.hostPageOf(fault.gfn);
   vcpu.core.host.getPage(hostPage, fault.write, false, page);
   if (page.kind !== FRAME) {
@@ -40,8 +29,12 @@ export function faultIn(
   return CONTINUE;
 }
 
-/** No memory: the vCPU remembers the page as MMIO. */
-function findNothing(
+/**
+ * There is no memory at `fault.gfn`: the vCPU's MMIO cache remembers the page. Always CONTINUE.
+ * @param gvaLo Halves of the linear address; 0 when there is none.
+ * @param access Rights of the guest (`Acc`).
+ */
+export function rememberHole(
   vcpu: VcpuState,
   fault: Fault,
   gvaLo: number,
@@ -52,11 +45,6 @@ function findNothing(
   const { generation, gfn } = fault;
   vcpu.mmioCache.fill(vcpu.slots, generation, vcpu.isDirect, gvaLo, gvaHi, gfn, kept);
   return CONTINUE;
-}
-
-function checkSlot(fault: Fault, slot: Memslot): FaultResult {
-  if (slot.invalid) return fault.end(RETRY, Cause.SLOT_UPDATE);
-  return fault.write ? EMULATE : CONTINUE;
 }
 
 /** The page was not at hand: waits for it, unless the guest can do something else meanwhile. */

@@ -42,8 +42,7 @@ export function entryOffset(lo: number, hi: number, level: number): number {
 
 /** How many frames `frame` lies behind the start of its block of leaf level `level`. */
 export function offsetInBlock(frame: Gfn | Pfn, level: number): number {
-  if (level === SIZE_4K) return 0;
-  return frameBits(frame) & (level === SIZE_2M ? 0x1ff : 0x3_ffff);
+  return frameBits(frame) & blockMask(level);
 }
 
 /** The first frame of the block of leaf level `level` that holds `frame`. */
@@ -53,5 +52,10 @@ export function blockStart(frame: Gfn, level: number): Gfn {
 
 /** True when two frames lie equally far behind the starts of their blocks of leaf level `level`. */
 export function isCongruent(one: Gfn | Pfn, other: Gfn | Pfn, level: number): boolean {
-  return ((frameBits(one) ^ frameBits(other)) & (level === SIZE_2M ? 0x1ff : 0x3_ffff)) === 0;
+  return offsetInBlock(one, level) === offsetInBlock(other, level);
+}
+
+/** Bits of a frame number that count within a block of leaf level `level`. */
+function blockMask(level: number): number {
+  return level === SIZE_4K ? 0 : level === SIZE_2M ? 0x1ff : 0x3_ffff;
 }

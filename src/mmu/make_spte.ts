@@ -49,24 +49,25 @@ export class SpteMaker {
   hi = 0;
   /** The right to write was asked for and withheld: guest table or tracked page. */
   writeProtected = false;
-  readonly #core: MmuCore;
-  /** Bits that the rights and the kind of page decide, without those of writing. */
-  readonly #baseLo: Int32Array = new Int32Array(24);
-  readonly #baseHi: Int32Array = new Int32Array(24);
+  declare readonly core: MmuCore;
+  /** Halves that the rights and the kind of page decide, as long as nobody else has a say. */
+  readonly #plain: Int32Array = new Int32Array(2 * (LARGE_NX + Acc.ALL + 1));
   /** Bits of an entry that may be written and is. */
-  readonly #written: number;
+  readonly #written: number = 0;
 
   constructor(core: MmuCore) {
-    this.#core = core;
+    this.core = core;
     const { format } = core;
     this.#written = HOST_WRITEABLE | MMU_WRITEABLE | WRITE | format.dirty;
     for (const kind of [SMALL, LARGE_PAGE, LARGE_NX]) {
       for (let access = 0; access <= Acc.ALL; access++) {
         const isExec = (access & EXEC) !== 0 && kind !== LARGE_NX;
-        this.#baseLo[kind + access] = format.present | format.accessed |
+        const at = 2 * (kind + access);
+        this.#plain[at] = format.present | format.accessed |
           (kind === SMALL ? 0 : LARGE) | (isExec ? format.exec : 0) |
-          ((access & USER) !== 0 ? format.user : 0);
-        this.#baseHi[kind + access] = format.kindHi | (isExec ? 0 : format.noExecHi);
+          ((access & USER) !== 0 ? format.user : 0) |
+          ((access & WRITE_RIGHT) !== 0 ? this.#written : HOST_WRITEABLE);
+        this.#plain[at + 1] = format.kindHi | (isExec ? 0 : format.noExecHi);
       }
     }
   }
@@ -77,14 +78,16 @@ export class SpteMaker {
    * @param how `LeafHow` bits.
    */
   leaf(slot: Memslot, gfn: Gfn, pfn: Pfn, level: number, access: number, how: number): void {
-    const core = this.#core;
+    const { core } = this;
     const kind = access + (level === 1 ? SMALL : core.nxHugePages ? LARGE_NX : LARGE_PAGE);
-    this.lo = this.#baseLo[kind] | frameLo(pfn) | this.#written;
-    this.hi = this.#baseHi[kind] | frameHi(pfn);
+    const plain = this.#plain;
+    this.lo = plain[2 * kind] | frameLo(pfn);
+    this.hi = plain[2 * kind + 1] | frameHi(pfn);
     this.writeProtected = false;
-    const isPlain = slot.isPlain && (how & (HOST_WRITABLE | SPECULATIVE)) === HOST_WRITABLE &&
-      (access & WRITE_RIGHT) !== 0 && core.writeGuard === undefined;
-    if (!isPlain) this.#restrict(slot, gfn, level, access, how);
+    const isUsed = (how & (HOST_WRITABLE | SPECULATIVE)) === HOST_WRITABLE;
+    if (!isUsed || core.writeGuard !== undefined || !slot.isPlain) {
+      this.#restrict(slot, gfn, level, access, how);
+    }
   }
 
   /** Takes from a leaf what it may not have. */
@@ -100,7 +103,7 @@ export class SpteMaker {
 
   /** Bits of an entry that the host and the guest let be written: log and tracking have their say. */
   #writeBits(slot: Memslot, gfn: Gfn, level: number, how: number): number {
-    const { format, pml } = this.#core;
+    const { format, pml } = this.core;
     if ((how & WAS_WRITABLE) === 0 && this.#mustProtect(slot, gfn, level, how)) {
       this.writeProtected = true;
       return HOST_WRITEABLE;
@@ -114,7 +117,7 @@ export class SpteMaker {
   }
 
   #makeUnused(): void {
-    const { format } = this.#core;
+    const { format } = this.core;
     this.lo &= ~format.accessed;
     if (!format.accessTracking) return;
     this.hi = saveRights(this.lo, this.hi);
@@ -122,7 +125,7 @@ export class SpteMaker {
   }
 
   #mustProtect(slot: Memslot, gfn: Gfn, level: number, how: number): boolean {
-    const { writeGuard } = this.#core;
+    const { writeGuard } = this.core;
     // A large leaf is only made where nothing in the block is tracked or a guest table.
     if (level > 1) return false;
     if (slot.isTracked(gfn)) return true;

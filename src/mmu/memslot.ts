@@ -21,17 +21,17 @@ export interface MemslotConfig {
 
 /** A run of guest frames backed by host pages. */
 export class Memslot {
-  readonly id: number;
-  readonly addressSpace: number;
-  readonly baseGfn: Gfn;
-  readonly frames: number;
-  readonly hostPage: number;
-  readonly readOnly: boolean;
+  declare readonly id: number;
+  declare readonly addressSpace: number;
+  declare readonly baseGfn: Gfn;
+  declare readonly frames: number;
+  declare readonly hostPage: number;
+  declare readonly readOnly: boolean;
   /** Being deleted or moved: no new mapping may come to be. */
   invalid = false;
   /** One bit a frame, 1 for written; undefined while writes are not logged. */
-  dirty: Int32Array | undefined;
-  readonly large: LargePageInfo;
+  declare dirty: Int32Array | undefined;
+  declare readonly large: LargePageInfo;
   /** Shadow engine: by level, one rmap head for each block; empty until it is needed. */
   readonly rmap: Int32Array[] = [];
   /** Users of write tracking by frame; undefined while there are none. */

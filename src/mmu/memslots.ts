@@ -11,9 +11,9 @@ const MAX_FRAMES = 2 ** 31 - 1;
 
 /** The memslots of one address space. */
 export class Memslots {
-  readonly addressSpace: number;
+  declare readonly addressSpace: number;
   /** Counts updates, in steps that keep the generations of all address spaces apart. */
-  generation: number;
+  declare generation: number;
   /** An update is under way: nothing learnt now may be cached. */
   updating = false;
   #slots: readonly Memslot[] = [];

@@ -51,6 +51,11 @@ export class Notifier {
     this.#sequence++;
   }
 
+  /** True when nothing has been taken away since `sequence` was read, and nothing is just now. */
+  isQuiet(sequence: number): boolean {
+    return sequence === this.#sequence && this.#count === 0;
+  }
+
   /** True when what was looked up at `page` under `sequence` may be gone. */
   isStale(page: number, sequence: number): boolean {
     return sequence !== this.#sequence ||

@@ -24,9 +24,11 @@ export function availableTables(core: MmuCore): number {
 
 /** Makes sure that a fault finds enough tables; false when even recycling left none. */
 export function makeTablesAvailable(core: MmuCore): boolean {
-  const available = core.quota - core.pool.used;
-  if (available >= MIN_FREE_TABLES) return true;
-  zapOldest(core, REFILL_TABLES - Math.max(0, available));
+  return core.quota - core.pool.used >= MIN_FREE_TABLES || recycle(core);
+}
+
+function recycle(core: MmuCore): boolean {
+  zapOldest(core, REFILL_TABLES - availableTables(core));
   return availableTables(core) > 0;
 }
 

@@ -90,9 +90,7 @@ export class TablePool {
 
   /** Makes sure that `count` tables can be had without growing; false when they cannot. */
   reserve(count: number): boolean {
-    if (this.#freeCount >= count) return true;
-    return this.#grow(Math.max(count - this.#freeCount, MIN_GROWTH, this.#capacity >>> 3)) &&
-      this.#freeCount >= count;
+    return this.#freeCount >= count || this.#growFor(count);
   }
 
   /**
@@ -162,6 +160,11 @@ export class TablePool {
     prev[table] = 0;
     prev[first] = table;
     next[0] = table;
+  }
+
+  #growFor(count: number): boolean {
+    return this.#grow(Math.max(count - this.#freeCount, MIN_GROWTH, this.#capacity >>> 3)) &&
+      this.#freeCount >= count;
   }
 
   #grow(by: number): boolean {

@@ -61,13 +61,13 @@ export interface VcpuParts {
 
 /** One vCPU of an MMU. */
 export class MmuVcpu {
-  readonly state: VcpuState;
+  declare readonly state: VcpuState;
   /** The last fault. */
-  readonly fault: Fault;
+  declare readonly fault: Fault;
   /** The shadow engine's part; undefined when stage 2 does the guest's paging. */
-  readonly shadow: ShadowContext | undefined;
-  readonly roots: ShadowRoots | undefined;
-  readonly #core: MmuCore;
+  declare readonly shadow: ShadowContext | undefined;
+  declare readonly roots: ShadowRoots | undefined;
+  declare readonly core: MmuCore;
   readonly #direct: DirectEngine;
   readonly #tracking: WriteTracking;
   readonly #walk: TableWalk;
@@ -84,7 +84,7 @@ export class MmuVcpu {
     role: CpuRole,
     tables: GuestTables | undefined,
   ) {
-    this.#core = parts.core;
+    this.core = parts.core;
     this.#direct = parts.direct;
     this.#tracking = parts.tracking;
     this.#walk = parts.walk;
@@ -112,10 +112,10 @@ export class MmuVcpu {
     if (role === this.#role) return;
     this.unload();
     this.#role = role;
-    this.#isDirect = this.#core.tdp || role.mode === PagingMode.NONE;
+    this.#isDirect = this.core.tdp || role.mode === PagingMode.NONE;
     this.state.isDirect = this.#isDirect;
     const { state, shadow } = this;
-    state.slots = this.#core.spaces[role.smm ? 1 : 0];
+    state.slots = this.core.spaces[role.smm ? 1 : 0];
     state.context++;
     state.mmioCache.clear();
     if (shadow !== undefined) shadow.setRole(role);
@@ -176,27 +176,12 @@ export class MmuVcpu {
     if ((code & RSVD) !== 0 && this.state.mmioCache.matchesGpa(lo, hi)) {
       return this.#knownMmio(lo, hi, code, codeHigh, emulator);
     }
-    if (!this.hasRoot) {
-      this.#core.warn("Cannot handle a fault: the vCPU has no root");
-      return USERSPACE;
-    }
+    if (!this.hasRoot) return this.#withoutRoot();
     const result = this.handleFault(lo, hi, code, codeHigh);
-    switch (result) {
-      case FIXED:
-      case SPURIOUS:
-      case RETRY:
-        return this.mayResume() ? RESUME : VcpuExit.NO_PROGRESS;
-      case EMULATE:
-        return this.#emulate(emulator);
-      case FaultResult.NO_MEMORY:
-        return VcpuExit.NO_MEMORY;
-      case FaultResult.NO_SPACE:
-        return VcpuExit.NO_SPACE;
-      case FaultResult.BAD_SPTE:
-        return VcpuExit.BAD_SPTE;
-      default:
-        return VcpuExit.BAD_ADDRESS;
+    if (result === FIXED || result === SPURIOUS || result === RETRY) {
+      return this.mayResume() ? RESUME : VcpuExit.NO_PROGRESS;
     }
+    return result === EMULATE ? this.#emulate(emulator) : exitOf(result);
   }
 
   /**
@@ -204,18 +189,17 @@ export class MmuVcpu {
    * `Cause.GUEST_EXCEPTION`, `shadow.guestFault` is what the guest gets.
    */
   handleFault(lo: number, hi: number, code: number, codeHigh: number): FaultResult {
-    const core = this.#core;
     this.fault.begin(lo, hi, code, codeHigh);
-    if (core.trace !== undefined) core.trace.emit(Tp.PAGE_FAULT, lo, hi, code >>> 0);
-    const result = this.#isDirect ? this.#directFault(lo, hi, code) : this.#shadowFault(lo, hi);
-    this.#result = result;
-    return result;
+    if (this.core.trace !== undefined) this.#traceFault(lo, hi, code);
+    return this.#result = this.#isDirect
+      ? this.#directFault(lo, hi, code)
+      : this.#shadowFault(lo, hi);
   }
 
   /** Asks the progress guard after a fault that lets the guest try again. */
   mayResume(): boolean {
     const { state, fault } = this;
-    return state.guard.allows(fault, this.#core.changes, state.ripLo, state.ripHi);
+    return state.guard.allows(fault, this.core.changes, state.ripLo, state.ripHi);
   }
 
   /**
@@ -242,7 +226,7 @@ export class MmuVcpu {
   /** The guest executes INVLPG, or the machine flushes one linear address for it. */
   invlpg(lo: number, hi: number): void {
     const { state, shadow, roots } = this;
-    this.#core.stats.invlpg++;
+    this.core.stats.invlpg++;
     if (!isCanonical(hi, linearAddressBits(this.#role))) return;
     state.mmioCache.clearGva(lo, hi);
     if (shadow !== undefined && roots !== undefined && !this.isDirect && shadow.hasRoots) {
@@ -279,30 +263,32 @@ export class MmuVcpu {
 
   /** After a negative `VcpuExit`: one line that names the fault. */
   describeFailure(): string {
-    return describeFailure(this.#core, this.state, this.#result, this.isDirect);
+    return describeFailure(this.core, this.state, this.#result, this.isDirect);
   }
 
   #directFault(lo: number, hi: number, code: number): FaultResult {
     const { state, fault } = this;
-    const core = this.#core;
-    if ((code & RSVD) !== 0 && state.mmioCache.matchesGpa(lo, hi)) {
-      fault.gfn = state.mmioCache.gfn;
-      return EMULATE;
-    }
+    const { hooks } = this.core;
     if ((hi & state.illegalHi) !== 0) return FaultResult.BAD_ADDRESS;
-    if (core.hooks !== undefined) core.hooks.afterEntry?.();
+    if (hooks !== undefined) hooks.afterEntry?.();
     fault.gfn = frameFrom(lo, hi) as Gfn;
     if ((code & RSVD) !== 0) {
-      const { root, rootLevel } = state;
-      const known = mmioFault(state, fault, this.#walk, true, root, rootLevel, undefined);
+      const known = this.#directMmio(lo, hi);
       if (known !== INVALID) return known;
     }
     return directPageFault(state, fault);
   }
 
+  /** What the MMIO cache or the tables know of a fault on reserved bits. */
+  #directMmio(lo: number, hi: number): FaultResult {
+    const { state, fault } = this;
+    if (state.mmioCache.matchesGpa(lo, hi)) return EMULATE;
+    return mmioFault(state, fault, this.#walk, true, state.root, state.rootLevel, undefined);
+  }
+
   #shadowFault(lo: number, hi: number): FaultResult {
     const { state, fault } = this;
-    const core = this.#core;
+    const core = this.core;
     const walk = this.#walk;
     const shadow = this.shadow!;
     if (core.linearBits === 32 && hi !== 0) {
@@ -335,19 +321,28 @@ export class MmuVcpu {
     emulator: MmuEmulator,
   ): VcpuExit {
     const { fault } = this;
-    const { stats, trace } = this.#core;
+    const { stats, trace } = this.core;
     fault.begin(lo, hi, code, codeHigh);
     fault.gfn = this.state.mmioCache.gfn;
-    if (trace !== undefined) trace.emit(Tp.PAGE_FAULT, lo, hi, code >>> 0);
+    if (trace !== undefined) this.#traceFault(lo, hi, code);
     stats.insn_emulation++;
     const exit = emulator.emulate(this, lo, hi, false);
     if (exit === USERSPACE) stats.mmio_exits++;
     return exit;
   }
 
+  #withoutRoot(): VcpuExit {
+    this.core.warn("Cannot handle a fault: the vCPU has no root");
+    return USERSPACE;
+  }
+
+  #traceFault(lo: number, hi: number, code: number): void {
+    this.core.trace!.emit(Tp.PAGE_FAULT, lo, hi, code >>> 0);
+  }
+
   #emulate(emulator: MmuEmulator): VcpuExit {
     const { fault } = this;
-    const { stats } = this.#core;
+    const { stats } = this.core;
     const { addressLo, addressHi } = fault;
     const isMmio = fault.slot === undefined;
     // The CPU itself writes a guest table (its flags): that cannot be emulated, only be allowed.
@@ -371,7 +366,7 @@ export class MmuVcpu {
 
   #loadDirectRoot(): boolean {
     const { state } = this;
-    const core = this.#core;
+    const core = this.core;
     const role = core.tdp
       ? directRootRole(this.#role, core.rootLevel, core.format.accessed === 0)
       : shadowRootRole(this.#role);
@@ -391,8 +386,22 @@ export class MmuVcpu {
 
   #dropObsolete(): void {
     const { root } = this.state;
-    if (root !== 0 && isObsolete(this.#core, root)) this.#dropDirectRoot();
+    if (root !== 0 && isObsolete(this.core, root)) this.#dropDirectRoot();
     this.roots?.dropObsolete();
+  }
+}
+
+/** The exit of a fault that failed. */
+function exitOf(result: FaultResult): VcpuExit {
+  switch (result) {
+    case FaultResult.NO_MEMORY:
+      return VcpuExit.NO_MEMORY;
+    case FaultResult.NO_SPACE:
+      return VcpuExit.NO_SPACE;
+    case FaultResult.BAD_SPTE:
+      return VcpuExit.BAD_SPTE;
+    default:
+      return VcpuExit.BAD_ADDRESS;
   }
 }
 

@@ -23,16 +23,16 @@ const NO_KEY = -1;
 
 /** One vCPU as the fault path sees it. */
 export class VcpuState {
-  readonly index: number;
-  readonly core: MmuCore;
-  readonly maker: SpteMaker;
-  readonly tlb: Tlb;
+  declare readonly index: number;
+  declare readonly core: MmuCore;
+  declare readonly maker: SpteMaker;
+  declare readonly tlb: Tlb;
   readonly fault: Fault = new Fault();
   readonly mmioCache: MmioCache = new MmioCache();
   readonly asyncFaults: AsyncFaults = new AsyncFaults();
-  readonly guard: ProgressGuard;
+  declare readonly guard: ProgressGuard;
   /** Memslots of the current address space. */
-  slots: Memslots;
+  declare slots: Memslots;
   /** Faults carry guest physical addresses: stage 2, or paging off. */
   isDirect = true;
   /** Table of the direct root, or 0. */

@@ -338,7 +338,7 @@ class Checker {
             }
           }
         }
-        const breach = slot.large.findBreach(slot.baseGfn);
+        const breach = slot.large.findBreach();
         if (breach !== undefined) this.#fail(`limits do not nest at frame ${breach}`);
       }
     }

@@ -5,7 +5,6 @@ import { decideLevel as importedDecideLevel } from "../decide_level.ts";
 import { Cause, type Fault, FaultResult } from "../fault.ts";
 import type { MmuCore } from "../core.ts";
 import {
-  blockStart,
   entryOffset as importedEntryOffset,
   Level,
   offsetInBlock as importedOffsetInBlock,
@@ -15,7 +14,7 @@ import { mmioHi, mmioLo } from "../mmio_spte.ts";
 import { Acc } from "../pferr.ts";
 import { isPresent, isWritable, pfnOf, SpteLo } from "../spte.ts";
 import { dropLeaf, updateSpte } from "../spte_ops.ts";
-import { TableFlag, tableOf } from "../table_pool.ts";
+import { TableFlag } from "../table_pool.ts";
 import { Tp } from "../trace.ts";
 import { traceRequested, traceSetSpte } from "../trace_points.ts";
 import type { VcpuState } from "../vcpu_state.ts";
@@ -37,43 +36,44 @@ const ALL_RIGHTS = Acc.ALL;
 
 /** Maps `fault.gfn`. Tables have been reserved and all checks have passed. */
 export function mapDirect(vcpu: VcpuState, fault: Fault): FaultResult {
-  const { core } = vcpu;
-  const { words } = core.pool;
-  const { addressLo, addressHi } = fault;
-  let table = vcpu.root;
-  if (table === 0) {
-    return withoutRoot(core, fault);
-  }
+  const { core, maker } = vcpu;
+  if (vcpu.root === 0) return withoutRoot(core, fault);
   decideLevel(core, fault);
   if (core.trace !== undefined) traceRequested(core, fault, fault.requestedLevel);
-  const key = addressLo >>> 21 | addressHi << 11;
-  let level = fault.goalLevel;
-  let sptep: number;
-  if (level === SIZE_4K && key === vcpu.lastTableKey) {
-    table = vcpu.lastTable;
-    sptep = (table << 10) + (addressLo >>> 11 & 0x3fe);
-  } else if (level === SIZE_2M && vcpu.isInDirectory(addressLo, addressHi)) {
-    table = vcpu.lastDirectory;
-    sptep = (table << 10) + (addressLo >>> 20 & 0x3fe);
-    if (isNxSplit(core, sptep)) {
-      sptep = walkToGoal(vcpu, fault, level);
-      level = fault.goalLevel;
-      table = tableOf(sptep);
-    }
-  } else {
-    sptep = walkToGoal(vcpu, fault, level);
-    level = fault.goalLevel;
-    table = tableOf(sptep);
-    if (level === SIZE_4K) vcpu.keepTable(sptep, addressLo, addressHi);
+  const sptep = findEntry(vcpu, fault, fault.goalLevel);
+  const { gfn, pfn, goalLevel } = fault;
+  if (pfn < 0) return setMmio(core, fault, sptep);
+  const { words } = core.pool;
+  const offset = offsetInBlock(pfn, goalLevel);
+  const start = gfn - offset as Gfn;
+  const head = pfn - offset as Pfn;
+  if ((words[sptep] | words[sptep + 1]) !== 0 && !makeRoom(core, sptep, goalLevel, head)) {
+    return setAgain(vcpu, fault, sptep, start, head);
   }
-  const result = (words[sptep] | words[sptep + 1]) === 0 && fault.pfn >= 0
-    ? setNewLeaf(vcpu, fault, sptep, level)
-    : setLeaf(vcpu, fault, sptep, level);
-  if (result !== SPURIOUS) core.stats.pf_fixed++;
-  if (level === SIZE_4K && core.prefetch && fault.pfn >= 0) {
-    prefetchNeighbours(vcpu, fault, table, sptep);
-  }
+  maker.leaf(fault.slot!, start, head, goalLevel, ALL_RIGHTS, howOf(fault));
+  words[sptep + 1] = maker.hi;
+  words[sptep] = maker.lo;
+  core.changes++;
+  core.stats.pf_fixed++;
+  fault.cause = GAINED;
+  if (goalLevel > SIZE_4K) core.stats.lpages++;
+  if (core.trace !== undefined) traceSetSpte(core, start, sptep, goalLevel);
+  const result = maker.writeProtected ? afterProtection(vcpu, fault) : FIXED;
+  if (core.prefetch && goalLevel === SIZE_4K) prefetchNeighbours(vcpu, fault, sptep);
   return result;
+}
+
+/** The entry for a fault: in one of the tables that were last walked to, or at the end of a walk. */
+function findEntry(vcpu: VcpuState, fault: Fault, goal: number): number {
+  const { addressLo, addressHi } = fault;
+  if (goal === SIZE_4K && vcpu.isInTable(addressLo, addressHi)) {
+    return (vcpu.lastTable << 10) + (addressLo >>> 11 & 0x3fe);
+  }
+  if (goal === SIZE_2M && vcpu.isInDirectory(addressLo, addressHi)) {
+    const sptep = (vcpu.lastDirectory << 10) + (addressLo >>> 20 & 0x3fe);
+    if (vcpu.core.pool.words[sptep] === 0) return sptep;
+  }
+  return walkToGoal(vcpu, fault, goal);
 }
 
 /** Walks down to level `goal`, making tables; to the next below where the NX rule wants it. */
@@ -98,6 +98,7 @@ function walkToGoal(vcpu: VcpuState, fault: Fault, goal: number): number {
     sptep = (table << 10) + entryOffset(addressLo, addressHi, level);
   }
   fault.goalLevel = level;
+  if (level === SIZE_4K) vcpu.keepTable(sptep, addressLo, addressHi);
   return sptep;
 }
 
@@ -158,23 +159,6 @@ function howOf(fault: Fault): number {
   return how | fault.code & WRITTEN | (fault.prefault ? SPECULATIVE : 0);
 }
 
-/** Sets a leaf where nothing is: what nearly every fault comes to. */
-function setNewLeaf(vcpu: VcpuState, fault: Fault, sptep: number, level: number): FaultResult {
-  const { core, maker } = vcpu;
-  const { words } = core.pool;
-  const { gfn, pfn } = fault;
-  const offset = offsetInBlock(pfn, level);
-  const start = gfn - offset as Gfn;
-  maker.leaf(fault.slot!, start, pfn - offset as Pfn, level, ALL_RIGHTS, howOf(fault));
-  words[sptep + 1] = maker.hi;
-  words[sptep] = maker.lo;
-  core.changes++;
-  fault.cause = GAINED;
-  if (level > 1) core.stats.lpages++;
-  if (core.trace !== undefined) traceSetSpte(core, start, sptep, level);
-  return maker.writeProtected ? afterProtection(vcpu, fault) : FIXED;
-}
-
 /** The guest may not write the page: a table or a tracked page. */
 function afterProtection(vcpu: VcpuState, fault: Fault): FaultResult {
   vcpu.core.stats.tlb_flush++;
@@ -182,41 +166,48 @@ function afterProtection(vcpu: VcpuState, fault: Fault): FaultResult {
   return fault.write ? EMULATE : FIXED;
 }
 
-/** Sets the leaf of a fault in the place of whatever is there. */
-function setLeaf(vcpu: VcpuState, fault: Fault, sptep: number, level: number): FaultResult {
-  const { core, maker } = vcpu;
+/** Takes away what is in the place of a leaf; false when that maps the same frame already. */
+function makeRoom(core: MmuCore, sptep: number, level: number, pfn: Pfn): boolean {
   const { pool } = core;
-  if (!fault.hasPage) return setMmio(vcpu, fault, sptep);
-  const gfn = blockStart(fault.gfn, level);
-  const pfn = fault.pfn - offsetInBlock(fault.pfn, level) as Pfn;
-  let lo = pool.words[sptep];
-  let hi = pool.words[sptep + 1];
-  if (isPresent(lo, hi)) {
-    const isTable = level > 1 && (lo & LARGE) === 0;
-    if (isTable) zapSubtree(core, pfnOf(lo, hi));
-    else if (pfnOf(lo, hi) !== pfn) dropLeaf(core, sptep);
-  } else if ((lo | hi) !== 0) pool.clear(sptep); // an MMIO entry that memory has made stale
-  if (pool.words[sptep] === 0 && pool.words[sptep + 1] === 0) {
-    if (isPresent(lo, hi)) core.flushAll();
-    return setNewLeaf(vcpu, fault, sptep, level);
+  const lo = pool.words[sptep];
+  const hi = pool.words[sptep + 1];
+  if (!isPresent(lo, hi)) {
+    pool.clear(sptep); // an MMIO entry that memory has made stale
+    return true;
   }
-  lo = pool.words[sptep];
-  hi = pool.words[sptep + 1];
+  if (level > 1 && (lo & LARGE) === 0) zapSubtree(core, pfnOf(lo, hi));
+  else if (pfnOf(lo, hi) === pfn) return false;
+  else dropLeaf(core, sptep);
+  core.flushAll();
+  return true;
+}
+
+/** Sets a leaf where the same frame is mapped: the fault may ask for another right. */
+function setAgain(
+  vcpu: VcpuState,
+  fault: Fault,
+  sptep: number,
+  gfn: Gfn,
+  pfn: Pfn,
+): FaultResult {
+  const { core, maker } = vcpu;
+  const { words } = core.pool;
+  const level = fault.goalLevel;
+  const lo = words[sptep];
   const wasWritable = isWritable(lo) ? WAS_WRITABLE : 0;
   maker.leaf(fault.slot!, gfn, pfn, level, ALL_RIGHTS, howOf(fault) | wasWritable);
-  const isSame = maker.lo === lo && maker.hi === hi;
+  const isSame = maker.lo === lo && maker.hi === words[sptep + 1];
   if (updateSpte(core, sptep, maker.lo, maker.hi)) core.flushAll();
   if (core.trace !== undefined) traceSetSpte(core, gfn, sptep, level);
   fault.cause = isSame ? ALREADY_ALLOWED : GAINED;
-  if (maker.writeProtected) {
-    const result = afterProtection(vcpu, fault);
-    if (result === EMULATE) return result;
-  }
-  return isSame ? SPURIOUS : FIXED;
+  const set = isSame ? SPURIOUS : FIXED;
+  const result = maker.writeProtected && afterProtection(vcpu, fault) === EMULATE ? EMULATE : set;
+  if (result !== SPURIOUS) core.stats.pf_fixed++;
+  if (core.prefetch && level === SIZE_4K) prefetchNeighbours(vcpu, fault, sptep);
+  return result;
 }
 
-function setMmio(vcpu: VcpuState, fault: Fault, sptep: number): FaultResult {
-  const { core } = vcpu;
+function setMmio(core: MmuCore, fault: Fault, sptep: number): FaultResult {
   const { pool, mmio, trace } = core;
   if (isPresent(pool.words[sptep], pool.words[sptep + 1])) {
     dropLeaf(core, sptep);
@@ -229,5 +220,6 @@ function setMmio(vcpu: VcpuState, fault: Fault, sptep: number): FaultResult {
     trace.emit(Tp.MARK_MMIO_SPTE, sptep, fault.gfn, access, fault.generation);
   }
   updateSpte(core, sptep, lo, hi);
+  core.stats.pf_fixed++;
   return fault.end(EMULATE, GAINED);
 }

@@ -5,9 +5,8 @@
 
 import type { MmuCore } from "../core.ts";
 import { Cause, type Fault, FaultResult } from "../fault.ts";
-import { faultIn as importedFaultIn } from "../fault_in.ts";
+import { faultIn as importedFaultIn, rememberHole } from "../fault_in.ts";
 import type { MmuHooks } from "../hooks.ts";
-import { Level } from "../level.ts";
 import { Acc, Pferr } from "../pferr.ts";
 import { makeTablesAvailable as importedMakeTablesAvailable } from "../reclaim.ts";
 import type { VcpuState } from "../vcpu_state.ts";
@@ -22,6 +21,7 @@ const mapDirect = importedMapDirect;
 
 // V8 folds a module's own constants, not those of an imported object: this is a hot path.
 const { CONTINUE, EMULATE, INVALID, NO_MEMORY, NO_SPACE, RETRY } = FaultResult;
+const { NOTIFIER, ROOT_INVALID } = Cause;
 const { PRESENT, RSVD, WRITE } = Pferr;
 const MMIO_RIGHTS = Acc.WRITE | Acc.USER;
 
@@ -44,46 +44,45 @@ export function directPageFault(vcpu: VcpuState, fault: Fault): FaultResult {
   fault.slot = slot;
   fault.generation = slots.generation;
   if (how === (PRESENT | WRITE) && slot !== undefined && slot.isTracked(fault.gfn)) return EMULATE;
-  fault.maxLevel = core.tdp && core.mtrr === undefined ? core.maxPageLevel : limitOf(core, fault);
   if (!core.pool.reserve(TABLES_A_FAULT)) return NO_MEMORY;
   if (core.hooks !== undefined && failsTopup(core.hooks)) return NO_MEMORY;
+  fault.maxLevel = core.mtrr === undefined ? core.largestDirect : limitOf(core, fault);
   fault.sequence = core.notifier.sequence;
   if (core.hooks !== undefined) core.hooks.afterSequence?.();
-  const gvaLo = core.tdp ? 0 : fault.addressLo;
-  const found = faultIn(vcpu, fault, gvaLo, 0, MMIO_RIGHTS);
+  const found = slot === undefined ? holeAt(vcpu, fault) : faultIn(vcpu, fault, slot);
   if (found !== CONTINUE) return found;
-  return mapLocked(vcpu, fault);
+  if (core.hooks !== undefined) core.hooks.beforeLock?.();
+  // What another host would do under its lock; then the reference to the page is given back.
+  let result: FaultResult = NO_SPACE;
+  if (!core.notifier.isQuiet(fault.sequence) && isStale(core, fault)) {
+    result = fault.end(RETRY, NOTIFIER);
+  } else if (vcpu.rootIsObsolete) result = fault.end(RETRY, ROOT_INVALID);
+  else if (makeTablesAvailable(core)) {
+    if (core.hooks !== undefined) core.hooks.beforeMap?.();
+    result = mapDirect(vcpu, fault);
+  }
+  if (fault.pfn >= 0) core.host.putPage(fault.pfn);
+  return result;
 }
 
 function failsTopup(hooks: MmuHooks): boolean {
   return hooks.failTopup?.() === true;
 }
 
-/** A stage-2 page may not span two memory types; PAE tables have no 1 GiB pages. */
+/** A stage-2 page may not span two memory types. */
 function limitOf(core: MmuCore, fault: Fault): number {
-  const { mtrr, maxPageLevel } = core;
-  if (!core.tdp) return Math.min(Level.SIZE_2M, maxPageLevel);
-  return mtrr === undefined ? maxPageLevel : mtrr.largestUniformLevel(fault.gfn, maxPageLevel);
+  const { mtrr, tdp, largestDirect } = core;
+  if (!tdp || mtrr === undefined) return largestDirect;
+  return mtrr.largestUniformLevel(fault.gfn, largestDirect);
 }
 
-/** What another host would do under its lock; then gives the reference to the page back. */
-function mapLocked(vcpu: VcpuState, fault: Fault): FaultResult {
-  const { core } = vcpu;
-  if (core.hooks !== undefined) core.hooks.beforeLock?.();
-  let result = fault.slot === undefined ? CONTINUE : checkStale(core, fault);
-  if (result === CONTINUE) {
-    if (vcpu.rootIsObsolete) result = fault.end(RETRY, Cause.ROOT_INVALID);
-    else if (makeTablesAvailable(core)) {
-      if (core.hooks !== undefined) core.hooks.beforeMap?.();
-      result = mapDirect(vcpu, fault);
-    } else result = NO_SPACE;
-  }
-  if (fault.pfn >= 0) core.host.putPage(fault.pfn);
-  return result;
+/** The address is linear, too, where the guest has paging off. */
+function holeAt(vcpu: VcpuState, fault: Fault): FaultResult {
+  return rememberHole(vcpu, fault, vcpu.core.tdp ? 0 : fault.addressLo, 0, MMIO_RIGHTS);
 }
 
-function checkStale(core: MmuCore, fault: Fault): FaultResult {
-  const { sequence, slot } = fault;
-  if (!core.notifier.isStale(slot!.hostPageOf(fault.gfn), sequence)) return CONTINUE;
-  return fault.end(RETRY, Cause.NOTIFIER);
+/** True when the host takes away, or has taken away, what was looked up. */
+function isStale(core: MmuCore, fault: Fault): boolean {
+  const { slot, sequence } = fault;
+  return slot !== undefined && core.notifier.isStale(slot.hostPageOf(fault.gfn), sequence);
 }

@@ -6,7 +6,7 @@ import { PageKind } from "../host.ts";
 import { LeafHow } from "../make_spte.ts";
 import { Acc } from "../pferr.ts";
 import { updateSpte } from "../spte_ops.ts";
-import { TABLE_WORDS } from "../table_pool.ts";
+import { TABLE_WORDS, tableOf } from "../table_pool.ts";
 import type { VcpuState } from "../vcpu_state.ts";
 import { traceSetSpte } from "../trace_points.ts";
 
@@ -18,16 +18,12 @@ export const PREFETCH_WINDOW = 8;
  * the host does not have. Not where entries have no accessed flag to tell guessed pages from used
  * ones, and not in a logged slot.
  */
-export function prefetchNeighbours(
-  vcpu: VcpuState,
-  fault: Fault,
-  table: number,
-  sptep: number,
-): void {
+export function prefetchNeighbours(vcpu: VcpuState, fault: Fault, sptep: number): void {
   const { core, maker } = vcpu;
   const { pool, host, format } = core;
   const slot = fault.slot!;
   if (format.accessed === 0 || slot.dirty !== undefined || slot.invalid) return;
+  const table = tableOf(sptep);
   const entry = (sptep - table * TABLE_WORDS) >>> 1;
   const first = entry - entry % PREFETCH_WINDOW;
   const { page } = fault;

@@ -2,7 +2,7 @@
 
 import type { Gfn } from "../../base/u64.ts";
 import { Cause, type Fault, FaultResult } from "../fault.ts";
-import { faultIn } from "../fault_in.ts";
+import { faultIn, rememberHole } from "../fault_in.ts";
 import { blockStart, Level } from "../level.ts";
 import { Acc, Access, Pferr } from "../pferr.ts";
 import { isObsolete, makeTablesAvailable } from "../reclaim.ts";
@@ -48,7 +48,9 @@ export function shadowPageFault(context: ShadowContext, fault: Fault): FaultResu
   fault.sequence = core.notifier.sequence;
   if (hooks !== undefined) hooks.afterSequence?.();
   const access = walker.result.cacheAccess;
-  const found = faultIn(vcpu, fault, fault.addressLo, fault.addressHi, access);
+  const found = slot === undefined
+    ? rememberHole(vcpu, fault, fault.addressLo, fault.addressHi, access)
+    : faultIn(vcpu, fault, slot);
   if (found !== FaultResult.CONTINUE) return found;
 
   if (hooks !== undefined) hooks.beforeLock?.();

@@ -3,7 +3,6 @@ import {
   alignDown,
   alignUp,
   bigFrom32,
-  blockNumber,
   frameBits,
   frameFrom,
   frameHi,
@@ -72,8 +71,5 @@ Deno.test("frameLo(), frameHi() and frameFrom() put a frame into an entry and ta
     assertEquals(bigFrom32(frameLo(frame), frameHi(frame)), address);
     assertEquals(frameFrom(frameLo(frame) | 0xfff, frameHi(frame) | 0xfff0_0000), frame as number);
     assertEquals(frameBits(frame), Number(BigInt.asIntN(32, BigInt(frame))));
-    for (const bits of [0, 9, 18]) {
-      assertEquals(BigInt(blockNumber(frame, bits)), BigInt(frame) >> BigInt(bits));
-    }
   }
 });
