@@ -202,6 +202,10 @@ export class Cpu {
   watching = false;
   /** TF, a breakpoint on an instruction, or the like: instructions run one by one. */
   stepping = false;
+  /** Bit i: data or I/O breakpoint i has been met by the current instruction. */
+  debugHits = 0;
+  /** MONITOR has been executed, and MWAIT has not. */
+  monitoring = false;
 
   constructor(parts: CpuParts) {
     this.index = parts.index;
