@@ -93,7 +93,7 @@ function measure(image: Uint8Array<ArrayBuffer>, exits: number): number {
   using machine = new Machine({
     memory,
     cpus: 1,
-    createEngine: () => new KvmEngine({ memory, cpus: 1 }),
+    engine: { irqchip: "engine", create: () => new KvmEngine({ memory, cpus: 1 }) },
     source: { kernel: { name: "exits", bytes: image } },
     firmware: undefined,
     console: { input: { take: () => -1 }, output: { put: () => {} } },

@@ -5,6 +5,7 @@
  */
 
 import type { CpuState } from "../cpu/state.ts";
+import type { CpuSignals } from "./cpu_bus.ts";
 
 /** Why `run` returned. */
 export const ExitCode = {
@@ -61,7 +62,10 @@ export interface Vcpu {
   writeState(from: CpuState): void;
 }
 
-/** What runs guest code. Made, used and disposed on one thread; `kick` alone may come from any. */
+/**
+ * What runs guest code. Made, used and disposed on one thread. The machine drives a `ChipEngine` or
+ * a `BusEngine`: this is what they have in common.
+ */
 export interface Engine extends Disposable {
   readonly name: "kvm" | "wasm";
   readonly vcpus: readonly Vcpu[];
@@ -71,8 +75,31 @@ export interface Engine extends Disposable {
    * the engine counts them (0: no bound).
    */
   run(budget: number): ExitCode;
-  /** Drives the interrupt line of a global system interrupt (the ISA IRQ n is GSI n). */
-  setIrqLine(gsi: number, level: boolean): void;
   /** Engine counters for `--stats`, by name; asked for after the run. */
   stats(): Record<string, number>;
+}
+
+/** An engine in the host's kernel, which has interrupt controllers and timer too. */
+export interface ChipEngine extends Engine {
+  readonly hasIrqchip: true;
+  /** Drives the interrupt line of a global system interrupt (the ISA IRQ n is GSI n). */
+  setIrqLine(gsi: number, level: boolean): void;
+}
+
+/**
+ * An engine that calls the machine's `CpuBus` in the middle of instructions and is signalled by the
+ * machine's local APICs. It has the exits HALT, SHUTDOWN, BUDGET, KICKED and FAILED only. Where a
+ * budget ends never changes what the guest does.
+ */
+export interface BusEngine extends Engine, CpuSignals {
+  readonly hasIrqchip: false;
+  /** Instructions retired by all vCPUs; in a call of the bus, those before the one under way. */
+  readonly retired: number;
+  /**
+   * In a call of the bus: `run` returns BUDGET once `retired` has grown by `instructions`, the one
+   * under way included, or at the end of its budget, whichever is first.
+   */
+  shorten(instructions: number): void;
+  /** If `run` is under way, in a call of the bus: it returns KICKED after this instruction. */
+  kick(): void;
 }

@@ -1,11 +1,37 @@
 /**
- * Time as the guest sees it.
+ * Time as the guest sees it, and how a machine spends it: how long its engine runs before it looks
+ * at devices and signals again, and what it does while the guest waits.
  */
 
 import type { Clock } from "../devices/device.ts";
+import { waitForSignal } from "./signals.ts";
+
+/** A clock that a machine runs by. */
+export interface MachineClock extends Clock {
+  /** `counter` counts the guest's instructions, from 0 on. */
+  attach(counter: InstructionCounter): void;
+  /** Instructions that may run before `deadlineNs`, or before signals want a look: 1 or more. */
+  budget(deadlineNs: number): number;
+  /** The guest waits: comes back at `deadlineNs`, when a signal is raised, or after a while. */
+  idle(deadlineNs: number, signals: Int32Array): void;
+}
+
+/** What counts the instructions of all vCPUs. */
+export interface InstructionCounter {
+  readonly retired: number;
+}
+
+/** The longest sleep of a machine whose guest waits, in milliseconds. */
+const MAX_SLEEP_MS = 1000;
+/** Instructions of a slice: a few milliseconds, so that nobody waits long for a look at signals. */
+const REAL_SLICE = 50_000;
+const VIRTUAL_SLICE = 100_000;
+/** A deadline that is nearer than a slice may take, and the instructions of a slice before it. */
+const NEAR_NS = 5_000_000;
+const NEAR_SLICE = 5_000;
 
 /** The host's time: guest time runs on while the host does something else. */
-export class RealClock implements Clock {
+export class RealClock implements MachineClock {
   /** `performance.now()` at the guest's start, in milliseconds. */
   readonly #startMs = performance.now();
 
@@ -15,5 +41,50 @@ export class RealClock implements Clock {
 
   wallMs(): number {
     return Date.now();
+  }
+
+  attach(): void {}
+
+  budget(deadlineNs: number): number {
+    return deadlineNs - this.nowNs() < NEAR_NS ? NEAR_SLICE : REAL_SLICE;
+  }
+
+  idle(deadlineNs: number, signals: Int32Array): void {
+    const leftMs = (deadlineNs - this.nowNs()) / 1e6;
+    if (leftMs > 0) waitForSignal(signals, Math.min(leftMs, MAX_SLEEP_MS));
+  }
+}
+
+/** What the wall clock of a guest with a virtual clock says at its start. */
+export const VIRTUAL_EPOCH_MS = Date.UTC(2026, 0, 1);
+
+/**
+ * Time that the guest itself makes: an instruction takes a nanosecond, and a guest that waits is at
+ * its next deadline at once. What a guest does by this clock is a function of its inputs alone.
+ */
+export class VirtualClock implements MachineClock {
+  #counter: InstructionCounter = { retired: 0 };
+  /** Nanoseconds that the guest has waited. */
+  #skippedNs = 0;
+
+  nowNs(): number {
+    return this.#skippedNs + this.#counter.retired;
+  }
+
+  wallMs(): number {
+    return VIRTUAL_EPOCH_MS + this.nowNs() / 1e6;
+  }
+
+  attach(counter: InstructionCounter): void {
+    this.#counter = counter;
+  }
+
+  budget(deadlineNs: number): number {
+    return Math.max(1, Math.min(Math.ceil(deadlineNs - this.nowNs()), VIRTUAL_SLICE));
+  }
+
+  idle(deadlineNs: number, signals: Int32Array): void {
+    if (deadlineNs === Infinity) return waitForSignal(signals, MAX_SLEEP_MS);
+    this.#skippedNs += Math.max(0, Math.ceil(deadlineNs - this.nowNs()));
   }
 }

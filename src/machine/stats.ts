@@ -25,14 +25,21 @@ export const Counter = {
   STARTED_EPOCH_MS: 13,
   /** Milliseconds since the Unix epoch when the run ended; 0 before. */
   ENDED_EPOCH_MS: 14,
+  /** Instructions retired by all vCPUs, where the engine counts them. */
+  INSTRUCTIONS: 15,
+  /** The guest's time in nanoseconds, where it is not the host's. */
+  GUEST_NS: 16,
 } as const;
 
 /** Bytes of the counters. */
-export const COUNTER_BYTES = 16 * 8;
+export const COUNTER_BYTES = 24 * 8;
 
 /** Exits of the engine by kind, each a count. */
 export interface ExitCounts {
-  /** Port reads: one for a string instruction's batch. */
+  /**
+   * Port reads: one for a string instruction's batch where the kernel makes one of it. On an engine
+   * without a kernel everything is counted, the interrupt controllers' and timers' accesses too.
+   */
   readonly portIn: number;
   /** Port writes, likewise. */
   readonly portOut: number;
@@ -42,8 +49,10 @@ export interface ExitCounts {
   readonly mmioWrite: number;
   /** Waits of all vCPUs for an interrupt, where the engine tells. */
   readonly halt: number;
-  /** Times that another thread wanted the machine. */
+  /** Times that another thread or a device wanted the machine. */
   readonly kicked: number;
+  /** Slices that were run to their end, where the engine counts instructions. */
+  readonly budget: number;
   /** Shutdown, system event or failure: the exit that ended the run. */
   readonly ending: number;
 }
@@ -55,12 +64,18 @@ export interface MachineStats {
   readonly unclaimedMmio: number;
   /** Seconds of host time since the first guest instruction; 0 before it. */
   readonly wallSeconds: number;
+  /** The guest's time in seconds, which is the host's on an engine in the kernel. */
+  readonly guestSeconds: number;
+  /** Instructions that all vCPUs have retired; 0 on an engine that does not count them. */
+  readonly instructions: number;
 }
 
 /** Reads the counters of a machine, on any thread. */
 export function readCounters(counters: Float64Array): MachineStats {
   const started = counters[Counter.STARTED_EPOCH_MS];
   const ended = counters[Counter.ENDED_EPOCH_MS] || epochMs();
+  const wallSeconds = started === 0 ? 0 : (ended - started) / 1000;
+  const instructions = counters[Counter.INSTRUCTIONS];
   return {
     exits: {
       portIn: counters[Counter.PORT_IN],
@@ -68,13 +83,16 @@ export function readCounters(counters: Float64Array): MachineStats {
       mmioRead: counters[Counter.MMIO_READ],
       mmioWrite: counters[Counter.MMIO_WRITE],
       halt: counters[Counter.HALT],
-      kicked: counters[Counter.KICKED] + counters[Counter.BUDGET],
+      kicked: counters[Counter.KICKED],
+      budget: counters[Counter.BUDGET],
       ending: counters[Counter.SHUTDOWN] + counters[Counter.SYSTEM_EVENT] +
         counters[Counter.FAILED],
     },
     unclaimedPorts: counters[Counter.UNCLAIMED_PORT],
     unclaimedMmio: counters[Counter.UNCLAIMED_MMIO],
-    wallSeconds: started === 0 ? 0 : (ended - started) / 1000,
+    wallSeconds,
+    guestSeconds: instructions === 0 ? wallSeconds : counters[Counter.GUEST_NS] / 1e9,
+    instructions,
   };
 }
 

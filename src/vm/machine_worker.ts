@@ -41,7 +41,10 @@ function build(setup: MachineSetup): Machine {
   return new Machine({
     memory,
     cpus,
-    createEngine: () => new KvmEngine({ memory, cpus, control: KvmControl.attach(shared.kvm) }),
+    engine: {
+      irqchip: "engine",
+      create: () => new KvmEngine({ memory, cpus, control: KvmControl.attach(shared.kvm) }),
+    },
     source,
     firmware,
     console: {

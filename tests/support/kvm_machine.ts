@@ -40,7 +40,10 @@ export async function runOnKvm(
   using machine = new Machine({
     memory,
     cpus: 1,
-    createEngine: () => watchMmio(new KvmEngine({ memory, cpus: 1, ...options }), mmioExits),
+    engine: {
+      irqchip: "engine",
+      create: () => watchMmio(new KvmEngine({ memory, cpus: 1, ...options }), mmioExits),
+    },
     source: { kernel: { name: guest, bytes: await buildGuest(guest) } },
     firmware: undefined,
     console: {

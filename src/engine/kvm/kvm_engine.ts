@@ -12,7 +12,7 @@ import { offsetOf } from "../../base/struct.ts";
 import { join32 } from "../../base/u64.ts";
 import { CpuState } from "../../cpu/state.ts";
 import type { GuestMemory } from "../../memory/guest_memory.ts";
-import { type Engine, Exit, ExitCode } from "../engine.ts";
+import { type ChipEngine, Exit, ExitCode } from "../engine.ts";
 import { ApCommand, ApSlot, ApState, IMMEDIATE_EXIT, KvmControl } from "./control.ts";
 import { Errno, errnoName } from "./errno.ts";
 import {
@@ -88,8 +88,9 @@ export interface KvmEngineOptions {
 }
 
 /** Runs one guest on KVM. */
-export class KvmEngine implements Engine {
+export class KvmEngine implements ChipEngine {
   readonly name = "kvm";
+  readonly hasIrqchip = true;
   readonly exit: Exit = new Exit();
   readonly vcpus: readonly KvmVcpu[];
   readonly #guest: GuestAccess;

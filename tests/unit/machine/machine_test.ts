@@ -294,7 +294,8 @@ Deno.test("exits and unclaimed accesses are counted", () => {
     mmioRead: 1,
     mmioWrite: 0,
     halt: 0,
-    kicked: 2,
+    kicked: 1,
+    budget: 1,
     ending: 1,
   });
   assertEquals([stats.unclaimedPorts, stats.unclaimedMmio], [2, 1]);
@@ -309,7 +310,10 @@ Deno.test("exits and unclaimed accesses are counted", () => {
 Deno.test("a machine that cannot load its guest gives its engine back", () => {
   const engine = new FakeEngine([]);
   const source = { kernel: { name: "nothing", bytes: new Uint8Array(0) } };
-  assertThrows(() => fakeMachine([], { createEngine: () => engine, source }), DenovisorError);
+  assertThrows(
+    () => fakeMachine([], { engine: { irqchip: "engine", create: () => engine }, source }),
+    DenovisorError,
+  );
   assertEquals(engine.disposed, 1);
 });
 

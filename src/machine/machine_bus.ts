@@ -1,0 +1,82 @@
+/**
+ * What an engine without a kernel calls in the middle of an instruction: the PC's buses and the
+ * local APICs. Accesses are counted as a kernel's exits would be.
+ */
+
+import type { CpuBus, CpuSignals, LocalApicPort, PortSize } from "../engine/cpu_bus.ts";
+import type { Irqchip } from "../platform/irqchip/irqchip.ts";
+import type { Pc } from "../platform/pc.ts";
+import { Counter } from "./stats.ts";
+
+/** The bus of one machine. */
+export class MachineBus implements CpuBus {
+  readonly localApics: readonly LocalApicPort[];
+  readonly #pc: Pc;
+  readonly #irqchip: Irqchip;
+  readonly #counters: Float64Array;
+  readonly #accessed: () => void;
+
+  /** @param accessed called after each access: a device may be due at another time now. */
+  constructor(pc: Pc, irqchip: Irqchip, counters: Float64Array, accessed: () => void) {
+    this.localApics = irqchip.localApics;
+    this.#pc = pc;
+    this.#irqchip = irqchip;
+    this.#counters = counters;
+    this.#accessed = accessed;
+  }
+
+  readPort(port: number, size: PortSize): number {
+    this.#counters[Counter.PORT_IN]++;
+    const value = this.#pc.ports.read(port, size);
+    this.#accessed();
+    return value;
+  }
+
+  writePort(port: number, size: PortSize, value: number): void {
+    this.#counters[Counter.PORT_OUT]++;
+    this.#pc.ports.write(port, size, value);
+    this.#accessed();
+  }
+
+  readMmio(vcpu: number, gpa: number, size: number, into: DataView, at: number): void {
+    this.#counters[Counter.MMIO_READ]++;
+    if (!this.#irqchip.readMmio(vcpu, gpa, size, into, at)) {
+      this.#pc.mmio.read(gpa, size, into, at);
+    }
+    this.#accessed();
+  }
+
+  writeMmio(vcpu: number, gpa: number, size: number, from: DataView, at: number): void {
+    this.#counters[Counter.MMIO_WRITE]++;
+    if (!this.#irqchip.writeMmio(vcpu, gpa, size, from, at)) {
+      this.#pc.mmio.write(gpa, size, from, at);
+    }
+    this.#accessed();
+  }
+}
+
+/** Signals to an engine that is not there yet when the local APICs are made. */
+export class SignalRelay implements CpuSignals {
+  #engine: CpuSignals | undefined;
+
+  /** From now on signals go to `engine`. */
+  connect(engine: CpuSignals): void {
+    this.#engine = engine;
+  }
+
+  interrupt(vcpu: number): void {
+    this.#engine?.interrupt(vcpu);
+  }
+
+  nmi(vcpu: number): void {
+    this.#engine?.nmi(vcpu);
+  }
+
+  init(vcpu: number): void {
+    this.#engine?.init(vcpu);
+  }
+
+  startup(vcpu: number, page: number): void {
+    this.#engine?.startup(vcpu, page);
+  }
+}
