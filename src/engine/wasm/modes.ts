@@ -7,6 +7,7 @@
 import { Cr0, Cr4, Efer } from "../../cpu/modes.ts";
 import { Seg, SegField, State } from "../../cpu/state.ts";
 import { CodeSize, type Cpu, Flag, Word } from "./cpu.ts";
+import { updateStepping } from "./debug.ts";
 import { Vector } from "./exception.ts";
 import { TlbSet } from "./tlb.ts";
 
@@ -48,6 +49,7 @@ export function updateModes(cpu: Cpu): void {
   updateFlatSegments(cpu);
   updateTlbSets(cpu);
   updateUnitTraps(cpu);
+  updateStepping(cpu);
 }
 
 /** The TLB sets for explicit accesses: after a change of CPL, CR0.AM, CR4.SMAP or RFLAGS.AC. */
