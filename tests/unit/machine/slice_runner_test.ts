@@ -72,7 +72,6 @@ Deno.test("by the virtual clock an instruction takes a nanosecond and a device i
   machine.run();
   const due = engine.slices.find((at) => at > 500_000_000 - WALL_NS) ?? 0;
   assert(due < 500_000_000 + WALL_NS, `the slice ended at ${due}`);
-  const X;
   const { guestSeconds, instructions } = readCounters(counters);
   assertEquals([guestSeconds, instructions], [0.600_099_994, 600_099_994]);
 });
