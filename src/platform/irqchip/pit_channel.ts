@@ -211,8 +211,11 @@ export class PitChannel {
   }
 
   #pause(): void {
-    if (this.#counting) this.#origin = this.#now - this.#origin;
+    if (!this.#counting) return;
+    this.#origin = this.#now - this.#origin;
     this.#counting = false;
+    // The gate does not make mode 4's strobe longer: the same count, one turn later.
+    if (this.#mode === 4 && this.#origin === this.#loaded) this.#origin += this.#modulus;
   }
 
   #resume(): void {
@@ -234,7 +237,9 @@ export class PitChannel {
 
   #advance(now: number): void {
     if (this.#loadAt <= now) {
-      if (this.#riseAfter(this.#now) <= this.#loadAt) this.#rose = true;
+      // Triggered again on the very pulse on which it would end, mode 1 stays low.
+      const last = this.#mode === 1 ? this.#loadAt - 1 : this.#loadAt;
+      if (this.#riseAfter(this.#now) <= last) this.#rose = true;
       this.#load();
     }
     if (this.#riseAfter(this.#now) <= now) this.#rose = true;
