@@ -2,8 +2,10 @@
 
 import { ARITHMETIC } from "./arithmetic.ts";
 import type { Row } from "./row.ts";
+import { SIMD } from "./simd/table.ts";
 
 /** Every instruction. */
 export const ROWS: readonly Row[] = [
   ...ARITHMETIC,
+  ...SIMD,
 ];
