@@ -73,41 +73,39 @@ function underflows(z: Unpacked): boolean {
   // Tininess is detected after rounding (SDM 1 §4.9.1.5): the last number below the range may round
   // to its smallest.
   if (z.exp === minExp - 1 && roundsToPowerOf2(z, precision)) return false;
-  if ((mode.unmasked & UE) !== 0 && z.exp + biasAdjust >= minExp) {
-    result.flags |= UE;
-    z.exp += biasAdjust;
-    roundAt(z, precision);
+  if ((mode.unmasked & UE) === 0) {
+    denormalize(z);
     return true;
   }
-  const isUnstored = (mode.unmasked & UE) !== 0 && biasAdjust === 0;
-  shiftRightSticky(z, minExp - z.exp);
-  z.exp = minExp;
-  const before = result.flags;
-  result.flags &= ~PE;
+  result.flags |= UE;
+  if (biasAdjust === 0) result.stored = 0;
+  z.exp += biasAdjust;
   roundAt(z, precision);
-  if (isUnstored) {
-    result.flags |= UE;
-    result.stored = 0;
-  } else if ((result.flags & PE) !== 0) {
-    result.flags |= UE;
-    if (mode.flushes) flush(z);
-  } else if (mode.flushes) {
-    result.flags |= UE | PE;
-    flush(z);
+  // FSCALE can be further out than the adjustment reaches (SDM 1 §8.5.5).
+  if (biasAdjust !== 0 && z.exp < minExp) {
+    z.kind = ZERO;
+    result.flags |= PE;
+    result.roundedUp = 0;
   }
-  result.flags |= before;
-  if ((z.hi | z.lo) === 0) z.kind = ZERO;
   return true;
 }
 
-function flush(z: Unpacked): void {
-  z.hi = z.lo = 0;
+/** The masked response to a tiny number: a denormal or zero, UE only when it is inexact. */
+function denormalize(z: Unpacked): void {
+  const { precision, minExp } = mode.format;
+  shiftRightSticky(z, minExp - z.exp);
+  z.exp = minExp;
+  const isInexact = roundAt(z, precision);
+  if (mode.flushes) z.hi = z.lo = 0;
+  if (isInexact || mode.flushes) result.flags |= UE | PE;
+  if ((z.hi | z.lo) === 0) z.kind = ZERO;
 }
 
 function overflow(z: Unpacked): void {
   const { precision, maxExp, biasAdjust } = mode.format;
+  const isUnmasked = (mode.unmasked & OE) !== 0;
   result.flags |= OE;
-  if ((mode.unmasked & OE) !== 0) {
+  if (isUnmasked) {
     if (biasAdjust === 0) {
       result.stored = 0;
       return;
@@ -118,7 +116,7 @@ function overflow(z: Unpacked): void {
     }
   }
   result.flags |= PE;
-  if (isAwayFromZero(z.sign)) {
+  if (isUnmasked || isAwayFromZero(z.sign)) {
     z.kind = INFINITE;
     result.roundedUp = 1;
   } else {
@@ -142,11 +140,15 @@ function roundsToPowerOf2(z: Unpacked, precision: number): boolean {
   return ones && increments(z, precision);
 }
 
-/** Rounds at `precision` bits; sets PE and `result.roundedUp`, clears what is below. */
-export function roundAt(z: Unpacked, precision: number): void {
+/**
+ * Rounds at `precision` bits and clears what is below; sets PE and `result.roundedUp`. Gives whether
+ * the result is inexact.
+ */
+export function roundAt(z: Unpacked, precision: number): boolean {
   const isUp = increments(z, precision);
+  const isInexact = restOf(z, precision) !== 0;
   result.roundedUp = isUp ? 1 : 0;
-  if (restOf(z, precision) !== 0) result.flags |= PE;
+  if (isInexact) result.flags |= PE;
   z.ext = 0;
   if (precision === 24) {
     z.lo = 0;
@@ -164,6 +166,7 @@ export function roundAt(z: Unpacked, precision: number): void {
     z.hi = INTEGER_BIT;
     z.exp++;
   }
+  return isInexact;
 }
 
 /** Not 0 when there is something below `precision` bits. */

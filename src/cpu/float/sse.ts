@@ -2,6 +2,7 @@
 
 import { MXCSR_DAZ, MXCSR_FTZ, MXCSR_MASK_SHIFT, MXCSR_RC_SHIFT, UE } from "./control.ts";
 import { begin, propagate } from "./operate.ts";
+import { result } from "./result.ts";
 import { packF32, packF64 } from "./pack.ts";
 import { F32_FORMAT, F64_FORMAT, type Format, isRoundable, mode, round, setMode } from "./round.ts";
 import {
@@ -108,11 +109,18 @@ export function loadTwoF32(a: number, b: number, mxcsr: number): void {
 /** Rounds Z and leaves it in `result` as an f64; gives its low half. */
 export function finishF64(): number {
   if (isRoundable(Z)) round(Z);
+  keepIfUnmasked();
   return packF64();
 }
 
 /** Rounds Z and leaves it in `result` as an f32; gives its bits. */
 export function finishF32(): number {
   if (isRoundable(Z)) round(Z);
+  keepIfUnmasked();
   return packF32();
+}
+
+/** Every unmasked exception keeps the destination from being written (SDM 1 §11.5.3.2). */
+export function keepIfUnmasked(): void {
+  if ((result.flags & mode.unmasked) !== 0) result.stored = 0;
 }

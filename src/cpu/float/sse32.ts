@@ -11,7 +11,10 @@ import { add, divide, multiply, squareRoot } from "./operate.ts";
 import { result } from "./result.ts";
 import { finishF32, loadTwoF32, takeF32, takeTwoF32 } from "./sse.ts";
 import { isQuietPredicate, predicateMask, roundingOf, SUPPRESS_INEXACT } from "./sse_relation.ts";
-import { A, B } from "./unpacked.ts";
+import { A, B, ZERO } from "./unpacked.ts";
+
+/** The sign bit. */
+const SIGN = 0x8000_0000 | 0;
 
 /** ADDSS: a + b. */
 export function addF32(a: number, b: number, mxcsr: number): number {
@@ -81,7 +84,9 @@ function choose(
   mxcsr: number,
 ): number {
   const isA = compareF32(a, b, false, mxcsr) === wanted;
-  result.lo = isA ? a : b;
+  const bits = isA ? a : b;
+  // Denormals that are zeros come through as zeros.
+  result.lo = (isA ? A : B).kind === ZERO ? bits & SIGN : bits;
   return result.lo;
 }
 

@@ -11,7 +11,10 @@ import { add, divide, multiply, squareRoot } from "./operate.ts";
 import { result } from "./result.ts";
 import { finishF64, loadTwoF64, takeF64, takeTwoF64 } from "./sse.ts";
 import { isQuietPredicate, predicateMask, roundingOf, SUPPRESS_INEXACT } from "./sse_relation.ts";
-import { A, B } from "./unpacked.ts";
+import { A, B, ZERO } from "./unpacked.ts";
+
+/** The sign bit in the high half. */
+const SIGN = 0x8000_0000 | 0;
 
 /** ADDSD: a + b. */
 export function addF64(aLo: number, aHi: number, bLo: number, bHi: number, mxcsr: number): number {
@@ -83,8 +86,11 @@ function choose(
   mxcsr: number,
 ): number {
   const isA = compareF64(aLo, aHi, bLo, bHi, false, mxcsr) === wanted;
-  result.hi = isA ? aHi : bHi;
-  result.lo = isA ? aLo : bLo;
+  // Denormals that are zeros come through as zeros.
+  const isZero = (isA ? A : B).kind === ZERO;
+  const hi = isA ? aHi : bHi;
+  result.hi = isZero ? hi & SIGN : hi;
+  result.lo = isZero ? 0 : isA ? aLo : bLo;
   return result.lo;
 }
 

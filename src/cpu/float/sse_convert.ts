@@ -8,7 +8,7 @@ import { toInteger } from "./integer.ts";
 import { copy, denormal } from "./operate.ts";
 import { result } from "./result.ts";
 import { F32_FORMAT, F64_FORMAT, mode } from "./round.ts";
-import { applyDaz, beginSse, finishF32, finishF64, isNanA } from "./sse.ts";
+import { applyDaz, beginSse, finishF32, finishF64, isNanA, keepIfUnmasked } from "./sse.ts";
 import { A, unpackF32, unpackF64, unpackInteger } from "./unpacked.ts";
 
 /** CVTSS2SD. */
@@ -69,6 +69,7 @@ function toInt(truncate: boolean, mxcsr: number, bits: number): number {
   applyDaz(A, mxcsr);
   if (truncate) mode.rc = TO_ZERO;
   toInteger(bits);
+  keepIfUnmasked();
   return result.lo;
 }
 
