@@ -96,6 +96,7 @@ export class Decoder {
     this.#segment = NONE;
     insn.addrSize = codeSize === CodeSize.BITS16 ? 2 : codeSize === CodeSize.BITS32 ? 4 : 8;
     let opcode = this.#prefixes(codeSize);
+    if (this.#segment !== NONE) insn.seg = this.#segment;
     let map: number = OpcodeMap.ONE_BYTE;
     if (this.#isVex(opcode)) {
       map = this.#readVex(opcode);
@@ -210,7 +211,7 @@ export class Decoder {
       operands = parseOperands(row);
       this.#operands.set(encoding, operands);
     }
-    if (encoding.hasModrm) this.#readModrm();
+    if (encoding.hasModrm) this.#readModrm(row.form === "mod-ignored");
     insn.dst = 0;
     insn.src = 0;
     for (let i = 0; i < operands.length; i++) {
@@ -253,11 +254,11 @@ export class Decoder {
     return (codeSize === CodeSize.BITS32) !== by66 ? 4 : 2;
   }
 
-  #readModrm(): void {
+  #readModrm(registerOnly: boolean): void {
     const insn = this.#insn;
     const modrm = this.#modrm;
     insn.reg = modrm >>> 3 & 7 | (this.#rex & 4) << 1;
-    if (modrm >= 0xc0) {
+    if (modrm >= 0xc0 || registerOnly) {
       insn.rm = modrm & 7 | (this.#rex & 1) << 3;
       return;
     }

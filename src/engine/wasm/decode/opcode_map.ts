@@ -155,7 +155,7 @@ export function findEncoding(
     if (e.digit !== ANY && e.digit !== (modrm >>> 3 & 7)) continue;
     if ((modrm & e.modrmMask) !== e.modrm) continue;
     const { form, mode } = e.row;
-    if (form !== undefined && (form === "reg") !== (modrm >= 0xc0)) continue;
+    if (form === "reg" && modrm < 0xc0 || form === "mem" && modrm >= 0xc0) continue;
     if (mode !== undefined && (mode === "64") !== is64) continue;
     return e;
   }

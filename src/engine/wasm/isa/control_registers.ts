@@ -216,7 +216,7 @@ function clts(cpu: Cpu): void {
 }
 
 const PRIVILEGED = { cpl0: true, ends: true } as const;
-const MOVE = { ...PRIVILEGED, form: "reg" } as const;
+const MOVE = { ...PRIVILEGED, form: "mod-ignored" } as const;
 
 /** MOV CR and DR, LMSW, SMSW, CLTS. */
 export const CONTROL_REGISTERS: readonly Row[] = [

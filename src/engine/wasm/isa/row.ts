@@ -35,8 +35,11 @@ export interface RowOptions {
   readonly cpl0?: boolean;
   /** Bytes of the memory operand where the operand's letter does not say. */
   readonly memSize?: number;
-  /** Only the register form, or only the memory form, of an operand that could be either. */
-  readonly form?: "reg" | "mem";
+  /**
+   * Only the register form, or only the memory form, of an operand that could be either. MOV CR and
+   * DR ignore ModRM.mod: always a register.
+   */
+  readonly form?: "reg" | "mem" | "mod-ignored";
 }
 
 /** One line. */
