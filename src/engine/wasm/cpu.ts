@@ -192,8 +192,10 @@ export class Cpu {
   faultVector = 0;
   faultCode = 0;
   faultClass: FaultClass = FaultClass.FAULT;
-  /** Vector and class of an event whose delivery is under way, for double faults; -1: none. */
+  /** Vector of an event whose delivery is under way; -1: none. */
   delivering = -1;
+  /** The state's `Event` block has an event that is to be delivered first. */
+  injected = false;
   /** One line when the vCPU shut down. */
   shutdownReason = "";
   /** It did not shut down: the engine cannot go on. */

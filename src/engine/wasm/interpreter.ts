@@ -8,7 +8,7 @@ import { Block } from "./block.ts";
 import { Attention, type Cpu, Flag, Word } from "./cpu.ts";
 import { afterStep, beforeStep } from "./debug.ts";
 import { Decoded } from "./decode/decoder.ts";
-import { deliverException, deliverInterrupt } from "./delivery.ts";
+import { deliverException, deliverInjected, deliverInterrupt } from "./delivery.ts";
 import { FaultClass, GUEST_EXCEPTION, Vector } from "./exception.ts";
 import type { GuestMmu } from "./guest_mmu.ts";
 import { Insn } from "./insn.ts";
@@ -143,6 +143,7 @@ export class Interpreter {
 
   /** Looks at what has come up. */
   #attend(cpu: Cpu): void {
+    if (cpu.injected) return deliverInjected(cpu);
     const { attention } = cpu;
     cpu.attention = attention & ~OWN;
     if (cpu.nmiPending && !cpu.nmiMasked) {

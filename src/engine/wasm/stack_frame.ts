@@ -3,7 +3,7 @@
  * all of it has been written or read, on the current stack or on one that is to become it.
  */
 
-import { borrowOf, carryOf } from "../../base/u64.ts";
+import { carryOf } from "../../base/u64.ts";
 import { Reg, Seg } from "../../cpu/state.ts";
 import type { Cpu } from "./cpu.ts";
 import { Vector } from "./exception.ts";
@@ -60,20 +60,17 @@ export class StackFrame {
 
   /** Pushes `size` bytes (2, 4 or 8) of the value with halves `lo` and `hi`. */
   push(cpu: Cpu, size: number, lo: number, hi = 0): void {
-    const to = (this.lo - size) | 0;
-    const toHi = (this.hi - borrowOf(this.lo, size, to)) | 0;
-    const linear = this.#linear(cpu, to, toHi, size);
+    this.#move(-size);
+    const linear = this.#linear(cpu, size);
     if (size === 2) store16(cpu, linear, cpu.hi, lo);
     else if (size === 4) store32(cpu, linear, cpu.hi, lo);
     else store64(cpu, linear, cpu.hi, lo, hi);
-    this.lo = to;
-    this.hi = toHi;
   }
 
   /** Pops `size` bytes: the low half (unsigned when 2 bytes); the high half is in `cpu.hi`. */
   pop(cpu: Cpu, size: number): number {
-    const linear = this.#linear(cpu, this.lo, this.hi, size);
-    this.skip(size);
+    const linear = this.#linear(cpu, size);
+    this.#move(size);
     if (size === 8) return load64(cpu, linear, cpu.hi);
     const value = size === 2 ? load16(cpu, linear, cpu.hi) : load32(cpu, linear, cpu.hi);
     cpu.hi = 0;
@@ -82,24 +79,34 @@ export class StackFrame {
 
   /** Drops `bytes` bytes without a look at them. */
   skip(bytes: number): void {
-    const to = (this.lo + bytes) | 0;
-    this.hi = (this.hi + carryOf(this.lo, bytes, to)) | 0;
-    this.lo = to;
+    this.#move(bytes);
   }
 
-  /** Makes this stack pointer the vCPU's: the part of RSP that the stack's width covers. */
+  /** Aligns the stack pointer to 16 bytes, as events of 64-bit mode do (SDM 3A §6.14.2). */
+  align(): void {
+    this.lo &= ~15;
+  }
+
+  /** Makes this stack pointer the vCPU's. */
   commit(cpu: Cpu): void {
-    const at = Reg.RSP * 2;
-    if (this.#width === 2) {
-      cpu.u16[at * 2] = this.lo;
-    } else {
-      cpu.s[at] = this.lo;
-      cpu.s[at + 1] = this.#width === 8 ? this.hi : 0;
-    }
+    cpu.s[Reg.RSP * 2] = this.lo;
+    cpu.s[Reg.RSP * 2 + 1] = this.#width === 4 ? 0 : this.hi;
   }
 
-  /** Linear address of a stack pointer: low half; the high half is in `cpu.hi`. */
-  #linear(cpu: Cpu, lo: number, hi: number, size: number): number {
+  /** Adds `bytes` to the part of the stack pointer that the stack's width covers. */
+  #move(bytes: number): void {
+    const sum = (this.lo + bytes) | 0;
+    if (this.#width === 2) {
+      this.lo = this.lo & 0xffff_0000 | sum & 0xffff;
+      return;
+    }
+    this.hi = (this.hi + (bytes >> 31) + carryOf(this.lo, bytes, sum)) | 0;
+    this.lo = sum;
+  }
+
+  /** Linear address of the top `size` bytes: low half; the high half is in `cpu.hi`. */
+  #linear(cpu: Cpu, size: number): number {
+    const { lo, hi } = this;
     if (this.#width === 8) {
       if (!isCanonical(cpu, hi)) cpu.raise(Vector.SS, this.#code);
       cpu.hi = hi;
