@@ -90,25 +90,29 @@ function cvtsd2ss(cpu: Cpu, insn: Insn): void {
   cpu.s[insn.dst] = cpu.s[RESULT];
 }
 
-/** CVTPI2PS: two singles from an MMX register or memory. */
+// CVTPI2PS and CVTPI2PD leave the x87 registers alone when the operand is in memory: the manual says
+// so of the latter only, processors of AMD do it for both.
 function cvtpi2ps(cpu: Cpu, insn: Insn): void {
-  const b = mmxSource(cpu, insn);
+  const b = integers(cpu, insn);
   const { s } = cpu;
   const flags = element.int32To32(cpu, 0, b, RESULT) | element.int32To32(cpu, 0, b + 1, RESULT + 1);
   raiseFlags(cpu, flags);
   s[insn.dst] = s[RESULT];
   s[insn.dst + 1] = s[RESULT + 1];
-  enterMmx(cpu);
+  if (!insn.isMem) enterMmx(cpu);
 }
 
-/** CVTPI2PD: the x87 registers are left alone when the operand is in memory. */
 function cvtpi2pd(cpu: Cpu, insn: Insn): void {
-  if (!insn.isMem) checkPending(cpu);
-  const b = source64(cpu, insn);
+  const b = integers(cpu, insn);
   element.int32To64(cpu, 0, b, RESULT);
   element.int32To64(cpu, 0, b + 1, RESULT + 2);
   copy128(cpu.s, RESULT, insn.dst);
   if (!insn.isMem) enterMmx(cpu);
+}
+
+/** Word index of two integers in memory or an MMX register. */
+function integers(cpu: Cpu, insn: Insn): number {
+  return insn.isMem ? source64(cpu, insn) : mmxSource(cpu, insn);
 }
 
 /** CVTPS2PI: an MMX register from two singles. */

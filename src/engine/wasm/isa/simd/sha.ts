@@ -1,10 +1,13 @@
-/** The SHA extensions (SDM 2B "SHA1RNDS4" and its like; FIPS 180-4). */
+/**
+ * The SHA extensions (SDM 2B "SHA1RNDS4" and its like; FIPS 180-4). The manual wants operands in
+ * memory to be aligned; processors of AMD take them as they are, and so do these.
+ */
 
 import { type Cpu, Word } from "../../cpu.ts";
 import type { Insn } from "../../insn.ts";
 import { type Row, row } from "../row.ts";
 import { SHA } from "./units.ts";
-import { put128, source128 } from "./vector.ts";
+import { put128, sourceUnaligned } from "./vector.ts";
 
 /** SHA-1's constants, one for each twenty rounds (FIPS 180-4 §4.2.1). */
 const SHA1_CONSTANTS = [0x5a827999, 0x6ed9eba1, 0x8f1bbcdc | 0, 0xca62c1d6 | 0];
@@ -30,7 +33,7 @@ function mix(phase: number, b: number, c: number, d: number): number {
 
 /** Four rounds; A is in the top word. E has been added to the first of the message's words. */
 function sha1rnds4(cpu: Cpu, insn: Insn): void {
-  const w = source128(cpu, insn);
+  const w = sourceUnaligned(cpu, insn);
   const { s } = cpu;
   const { dst } = insn;
   const phase = insn.immLo & 3;
@@ -47,14 +50,14 @@ function sha1rnds4(cpu: Cpu, insn: Insn): void {
 }
 
 function sha1nexte(cpu: Cpu, insn: Insn): void {
-  const b = source128(cpu, insn);
+  const b = sourceUnaligned(cpu, insn);
   const { s } = cpu;
   const e = rotateLeft(s[insn.dst + 3], 30);
   put128(s, insn.dst, s[b], s[b + 1], s[b + 2], s[b + 3] + e);
 }
 
 function sha1msg1(cpu: Cpu, insn: Insn): void {
-  const b = source128(cpu, insn);
+  const b = sourceUnaligned(cpu, insn);
   const { s } = cpu;
   const a = insn.dst;
   const w0 = s[a + 3], w1 = s[a + 2], w2 = s[a + 1], w3 = s[a], w4 = s[b + 3], w5 = s[b + 2];
@@ -62,7 +65,7 @@ function sha1msg1(cpu: Cpu, insn: Insn): void {
 }
 
 function sha1msg2(cpu: Cpu, insn: Insn): void {
-  const b = source128(cpu, insn);
+  const b = sourceUnaligned(cpu, insn);
   const { s } = cpu;
   const a = insn.dst;
   const w16 = rotateLeft(s[a + 3] ^ s[b + 2], 1), w17 = rotateLeft(s[a + 2] ^ s[b + 1], 1);
@@ -86,7 +89,7 @@ function sigma1(x: number): number {
 
 /** Two rounds: C, D, G, H in the first operand, A, B, E, F in the second, W + K in XMM0. */
 function sha256rnds2(cpu: Cpu, insn: Insn): void {
-  const from = source128(cpu, insn);
+  const from = sourceUnaligned(cpu, insn);
   const { s } = cpu;
   const { dst } = insn;
   let a = s[from + 3], b = s[from + 2], c = s[dst + 3], d = s[dst + 2];
@@ -107,7 +110,7 @@ function sha256rnds2(cpu: Cpu, insn: Insn): void {
 }
 
 function sha256msg1(cpu: Cpu, insn: Insn): void {
-  const b = source128(cpu, insn);
+  const b = sourceUnaligned(cpu, insn);
   const { s } = cpu;
   const a = insn.dst;
   const w0 = s[a] + sigma0(s[a + 1]), w1 = s[a + 1] + sigma0(s[a + 2]);
@@ -115,7 +118,7 @@ function sha256msg1(cpu: Cpu, insn: Insn): void {
 }
 
 function sha256msg2(cpu: Cpu, insn: Insn): void {
-  const b = source128(cpu, insn);
+  const b = sourceUnaligned(cpu, insn);
   const { s } = cpu;
   const a = insn.dst;
   const w16 = s[a] + sigma1(s[b + 2]) | 0, w17 = s[a + 1] + sigma1(s[b + 3]) | 0;
