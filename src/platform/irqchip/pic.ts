@@ -107,7 +107,7 @@ export class Pic {
 
   set edgeLevel(value: number) {
     this.#levels = value & this.#levelCapable;
-    this.#irr |= this.#lines & this.#levels;
+    this.#irr = this.#irr & ~this.#levels | this.#lines & this.#levels;
     this.#update();
   }
 

@@ -105,6 +105,17 @@ Deno.test("8259A takes an edge once and a level until it goes", () => {
   assertEquals(rig.take(), -1, "a level that is gone asks for nothing");
 });
 
+Deno.test("8259A input that becomes level-triggered asks for what its line says", () => {
+  const rig = new Rig().startPic();
+  rig.pulse(5);
+  rig.chips.setGsi(6, true);
+  rig.take();
+  rig.take();
+  rig.pulse(5);
+  rig.out(0x4d0, 0x60);
+  assertEquals(rig.in(MASTER), 0x40);
+});
+
 Deno.test("8259A initialisation forgets edges, and a line must rise again", () => {
   const rig = new Rig().startPic();
   rig.chips.setGsi(4, true);
