@@ -20,8 +20,9 @@ const NAMES: Readonly<Record<FaultKind, string>> = {
 const WALKS = 2_000_000;
 /** Runs of ours and of the twin by turns; the median of their ratios counts. */
 const TURNS = 7;
-/** Runs before the first turn, in which our code is compiled. */
-const WARM_UPS = 4;
+/** Runs before the first turn, in which our code is compiled: with pauses, for another thread does that. */
+const WARM_UPS = 6;
+const WARM_UP_PAUSE_MS = 20;
 
 /** Nanoseconds of CPU time that this process has used. */
 function cpuNs(): number {
@@ -46,6 +47,13 @@ async function runTwin(binary: string, ...args: string[]): Promise<number> {
   return Number(new TextDecoder().decode(stdout));
 }
 
+async function warmUp(ours: () => unknown): Promise<void> {
+  for (let i = 0; i < WARM_UPS; i++) {
+    ours();
+    await new Promise((resolve) => setTimeout(resolve, WARM_UP_PAUSE_MS));
+  }
+}
+
 /** Runs ours and the twin by turns. */
 async function compare(
   name: string,
@@ -53,7 +61,7 @@ async function compare(
   twin: () => Promise<number>,
   promise?: { readonly atMost: number },
 ): Promise<BenchResult[]> {
-  for (let i = 0; i < WARM_UPS; i++) ours();
+  await warmUp(ours);
   const times: number[] = [];
   const ratios: number[] = [];
   for (let turn = 0; turn < TURNS; turn++) {
@@ -102,7 +110,7 @@ export async function run(): Promise<BenchResult[]> {
       ),
     );
     const shadow = new ShadowFaults();
-    for (let i = 0; i < WARM_UPS; i++) shadow.measure(cpuNs);
+    await warmUp(() => shadow.measure(cpuNs));
     const times = Array.from({ length: TURNS }, () => shadow.measure(cpuNs));
     results.push({ name: "shadow fault that maps 4 KiB", value: median(times), unit: "ns" });
     results.push({

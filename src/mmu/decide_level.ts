@@ -17,24 +17,28 @@ const { SIZE_4K } = Level;
  * when the leaf is set: KVM of 2019 chose earlier, and had to look again at each of them.
  */
 export function decideLevel(core: MmuCore, fault: Fault): void {
-  const { page } = fault;
+  const { page, gfn, pfn } = fault;
   let level: number = SIZE_4K;
-  if (page.level !== SIZE_4K && fault.pfn >= 0 && !page.reserved) {
-    level = maxLevel(fault.gfn, fault.maxLevel, fault.slot, page.level);
-    while (level > SIZE_4K && !isWhole(core, fault, level)) level--;
+  if (page.level !== SIZE_4K && pfn >= 0 && !page.reserved) {
+    level = maxLevel(gfn, fault.maxLevel, fault.slot, page.level);
+    // The host has the whole block, where it belongs, and is not taking any of it away.
+    while (level > SIZE_4K && !isCongruent(gfn, pfn, level)) level--;
+    if (core.notifier.count !== 0) level = largestLeftAlone(core, fault, level);
   }
   fault.requestedLevel = level;
-  fault.hugeDisallowed = core.nxHugePages && fault.fetch;
-  fault.goalLevel = fault.hugeDisallowed ? SIZE_4K : level;
+  const disallowed = core.nxHugePages ? fault.fetch : false;
+  fault.hugeDisallowed = disallowed;
+  fault.goalLevel = disallowed ? SIZE_4K : level;
 }
 
-/** True when the host has the whole block, where it belongs, and is not taking any of it away. */
-function isWhole(core: MmuCore, fault: Fault, level: number): boolean {
-  return isCongruent(fault.gfn, fault.pfn, level) &&
-    (core.notifier.count === 0 || isLeftAlone(core, fault, level));
-}
-
-function isLeftAlone(core: MmuCore, fault: Fault, level: number): boolean {
-  const start = fault.slot!.hostPageOf(fault.gfn) - offsetInBlock(fault.gfn, level);
-  return !core.notifier.overlaps(start, start + FRAMES_AT[level]);
+/** The largest level, `level` at most, at which no part of the block is being taken away. */
+function largestLeftAlone(core: MmuCore, fault: Fault, level: number): number {
+  const page = fault.slot!.hostPageOf(fault.gfn);
+  let largest = level;
+  while (largest > SIZE_4K) {
+    const start = page - offsetInBlock(fault.gfn, largest);
+    if (!core.notifier.overlaps(start, start + FRAMES_AT[largest])) break;
+    largest--;
+  }
+  return largest;
 }

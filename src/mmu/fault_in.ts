@@ -25,7 +25,7 @@ export function faultIn(vcpu: VcpuState, fault: Fault, slot: Memslot): FaultResu
     if (refused !== CONTINUE) return refused;
   }
   fault.pfn = page.pfn;
-  fault.mapWritable = page.writable && !slot.readOnly;
+  fault.mapWritable = page.writable ? !slot.readOnly : false;
   return CONTINUE;
 }
 

@@ -1,6 +1,9 @@
 /** Page-table levels: 1 maps 4 KiB, 2 maps 2 MiB, 3 maps 1 GiB; 4 and 5 hold tables only. */
 
-import { frameBits, type Gfn, type Pfn } from "../base/u64.ts";
+import { frameBits as importedFrameBits, type Gfn, type Pfn } from "../base/u64.ts";
+
+// Imported functions are looked up at every call, a module's own are not: this is a hot path.
+const frameBits = importedFrameBits;
 
 /** Levels that can hold a leaf. */
 export const Level = { SIZE_4K: 1, SIZE_2M: 2, SIZE_1G: 3 } as const;
@@ -42,7 +45,7 @@ export function entryOffset(lo: number, hi: number, level: number): number {
 
 /** How many frames `frame` lies behind the start of its block of leaf level `level`. */
 export function offsetInBlock(frame: Gfn | Pfn, level: number): number {
-  return frameBits(frame) & blockMask(level);
+  return frameBits(frame) & (level === SIZE_4K ? 0 : level === SIZE_2M ? 0x1ff : 0x3_ffff);
 }
 
 /** The first frame of the block of leaf level `level` that holds `frame`. */
@@ -50,12 +53,7 @@ export function blockStart(frame: Gfn, level: number): Gfn {
   return frame - offsetInBlock(frame, level) as Gfn;
 }
 
-/** True when two frames lie equally far behind the starts of their blocks of leaf level `level`. */
+/** True when two frames lie equally far behind the starts of their blocks of `level`, 2 or 3. */
 export function isCongruent(one: Gfn | Pfn, other: Gfn | Pfn, level: number): boolean {
-  return offsetInBlock(one, level) === offsetInBlock(other, level);
-}
-
-/** Bits of a frame number that count within a block of leaf level `level`. */
-function blockMask(level: number): number {
-  return level === SIZE_4K ? 0 : level === SIZE_2M ? 0x1ff : 0x3_ffff;
+  return ((frameBits(one) ^ frameBits(other)) & (level === SIZE_2M ? 0x1ff : 0x3_ffff)) === 0;
 }

@@ -22,12 +22,14 @@ export function availableTables(core: MmuCore): number {
   return Math.max(0, core.quota - core.pool.used);
 }
 
-/** Makes sure that a fault finds enough tables; false when even recycling left none. */
-export function makeTablesAvailable(core: MmuCore): boolean {
-  return core.quota - core.pool.used >= MIN_FREE_TABLES || recycle(core);
+/** True when there are fewer tables than a fault may need. */
+export function isShortOfTables(core: MmuCore): boolean {
+  return core.quota - core.pool.used < MIN_FREE_TABLES;
 }
 
-function recycle(core: MmuCore): boolean {
+/** Makes sure that a fault finds enough tables; false when even recycling left none. */
+export function makeTablesAvailable(core: MmuCore): boolean {
+  if (!isShortOfTables(core)) return true;
   zapOldest(core, REFILL_TABLES - availableTables(core));
   return availableTables(core) > 0;
 }

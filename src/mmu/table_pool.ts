@@ -88,9 +88,16 @@ export class TablePool {
     callback(this.#capacity);
   }
 
+  /** True when `count` tables cannot be had without growing. */
+  lacks(count: number): boolean {
+    return this.#freeCount < count;
+  }
+
   /** Makes sure that `count` tables can be had without growing; false when they cannot. */
   reserve(count: number): boolean {
-    return this.#freeCount >= count || this.#growFor(count);
+    if (!this.lacks(count)) return true;
+    return this.#grow(Math.max(count - this.#freeCount, MIN_GROWTH, this.#capacity >>> 3)) &&
+      !this.lacks(count);
   }
 
   /**
@@ -160,11 +167,6 @@ export class TablePool {
     prev[table] = 0;
     prev[first] = table;
     next[0] = table;
-  }
-
-  #growFor(count: number): boolean {
-    return this.#grow(Math.max(count - this.#freeCount, MIN_GROWTH, this.#capacity >>> 3)) &&
-      this.#freeCount >= count;
   }
 
   #grow(by: number): boolean {

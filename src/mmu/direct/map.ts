@@ -33,47 +33,53 @@ const { CAN_UNSYNC, HOST_WRITABLE, SPECULATIVE, WAS_WRITABLE, WRITTEN } = LeafHo
 const { LARGE } = SpteLo;
 const { SIZE_2M, SIZE_4K } = Level;
 const ALL_RIGHTS = Acc.ALL;
+/** Index of no SPTE: table 0 is never used. */
+const NO_ENTRY = 0;
 
-/** Maps `fault.gfn`. Tables have been reserved and all checks have passed. */
+/**
+ * Maps `fault.gfn`. Tables have been reserved and all checks have passed. What nearly every fault comes
+ * to, a leaf where nothing is, is all in here: V8 inlines no function this long, and into it what it
+ * calls, so that the path is three compiled functions, with `pageFault` and `directPageFault`.
+ */
 export function mapDirect(vcpu: VcpuState, fault: Fault): FaultResult {
   const { core, maker } = vcpu;
   if (vcpu.root === 0) return withoutRoot(core, fault);
   decideLevel(core, fault);
   if (core.trace !== undefined) traceRequested(core, fault, fault.requestedLevel);
-  const sptep = findEntry(vcpu, fault, fault.goalLevel);
-  const { gfn, pfn, goalLevel } = fault;
-  if (pfn < 0) return setMmio(core, fault, sptep);
   const { words } = core.pool;
-  const offset = offsetInBlock(pfn, goalLevel);
+  const { addressLo, addressHi, gfn, pfn } = fault;
+  let level = fault.goalLevel;
+  let sptep = NO_ENTRY;
+  if (level === SIZE_4K) {
+    if (vcpu.isInTable(addressLo, addressHi)) {
+      sptep = (vcpu.lastTable << 10) + (addressLo >>> 11 & 0x3fe);
+    }
+  } else if (level === SIZE_2M && vcpu.isInDirectory(addressLo, addressHi)) {
+    sptep = (vcpu.lastDirectory << 10) + (addressLo >>> 20 & 0x3fe);
+    if (words[sptep] !== 0) sptep = NO_ENTRY;
+  }
+  if (sptep === NO_ENTRY) {
+    sptep = walkToGoal(vcpu, fault, level) | 0; // else V8 keeps it boxed on every way
+    level = fault.goalLevel;
+  }
+  if (pfn < 0) return setMmio(core, fault, sptep);
+  const offset = offsetInBlock(pfn, level);
   const start = gfn - offset as Gfn;
   const head = pfn - offset as Pfn;
-  if ((words[sptep] | words[sptep + 1]) !== 0 && !makeRoom(core, sptep, goalLevel, head)) {
+  if ((words[sptep] | words[sptep + 1]) !== 0 && !makeRoom(core, sptep, level, head)) {
     return setAgain(vcpu, fault, sptep, start, head);
   }
-  maker.leaf(fault.slot!, start, head, goalLevel, ALL_RIGHTS, howOf(fault));
+  maker.leaf(fault.slot!, start, head, level, ALL_RIGHTS, howOf(fault));
   words[sptep + 1] = maker.hi;
   words[sptep] = maker.lo;
   core.changes++;
   core.stats.pf_fixed++;
   fault.cause = GAINED;
-  if (goalLevel > SIZE_4K) core.stats.lpages++;
-  if (core.trace !== undefined) traceSetSpte(core, start, sptep, goalLevel);
+  if (core.trace !== undefined) traceSetSpte(core, start, sptep, level);
   const result = maker.writeProtected ? afterProtection(vcpu, fault) : FIXED;
-  if (core.prefetch && goalLevel === SIZE_4K) prefetchNeighbours(vcpu, fault, sptep);
+  if (level > SIZE_4K) core.stats.lpages++;
+  else if (core.prefetch) prefetchNeighbours(vcpu, fault, sptep);
   return result;
-}
-
-/** The entry for a fault: in one of the tables that were last walked to, or at the end of a walk. */
-function findEntry(vcpu: VcpuState, fault: Fault, goal: number): number {
-  const { addressLo, addressHi } = fault;
-  if (goal === SIZE_4K && vcpu.isInTable(addressLo, addressHi)) {
-    return (vcpu.lastTable << 10) + (addressLo >>> 11 & 0x3fe);
-  }
-  if (goal === SIZE_2M && vcpu.isInDirectory(addressLo, addressHi)) {
-    const sptep = (vcpu.lastDirectory << 10) + (addressLo >>> 20 & 0x3fe);
-    if (vcpu.core.pool.words[sptep] === 0) return sptep;
-  }
-  return walkToGoal(vcpu, fault, goal);
 }
 
 /** Walks down to level `goal`, making tables; to the next below where the NX rule wants it. */

@@ -8,7 +8,7 @@ import { Cause, type Fault, FaultResult } from "../fault.ts";
 import { faultIn as importedFaultIn, rememberHole } from "../fault_in.ts";
 import type { MmuHooks } from "../hooks.ts";
 import { Acc, Pferr } from "../pferr.ts";
-import { makeTablesAvailable as importedMakeTablesAvailable } from "../reclaim.ts";
+import { isShortOfTables as importedIsShortOfTables, makeTablesAvailable } from "../reclaim.ts";
 import type { VcpuState } from "../vcpu_state.ts";
 import { fastPageFault as importedFastPageFault } from "./fast_path.ts";
 import { mapDirect as importedMapDirect } from "./map.ts";
@@ -16,7 +16,7 @@ import { mapDirect as importedMapDirect } from "./map.ts";
 // Imported functions are looked up at every call, a module's own are not: this is a hot path.
 const fastPageFault = importedFastPageFault;
 const faultIn = importedFaultIn;
-const makeTablesAvailable = importedMakeTablesAvailable;
+const isShortOfTables = importedIsShortOfTables;
 const mapDirect = importedMapDirect;
 
 // V8 folds a module's own constants, not those of an imported object: this is a hot path.
@@ -26,7 +26,7 @@ const { PRESENT, RSVD, WRITE } = Pferr;
 const MMIO_RIGHTS = Acc.WRITE | Acc.USER;
 
 /** Most tables that one fault makes, with the prefetch of its neighbours. */
-export const TABLES_A_FAULT = 8;
+const TABLES = 8;
 
 /**
  * Handles a fault whose address is guest physical, by halves and as a frame: of stage 2, or of a guest
@@ -44,7 +44,7 @@ export function directPageFault(vcpu: VcpuState, fault: Fault): FaultResult {
   fault.slot = slot;
   fault.generation = slots.generation;
   if (how === (PRESENT | WRITE) && slot !== undefined && slot.isTracked(fault.gfn)) return EMULATE;
-  if (!core.pool.reserve(TABLES_A_FAULT)) return NO_MEMORY;
+  if (core.pool.lacks(TABLES) && !core.pool.reserve(TABLES)) return NO_MEMORY;
   if (core.hooks !== undefined && failsTopup(core.hooks)) return NO_MEMORY;
   fault.maxLevel = core.mtrr === undefined ? core.largestDirect : limitOf(core, fault);
   fault.sequence = core.notifier.sequence;
@@ -57,7 +57,7 @@ export function directPageFault(vcpu: VcpuState, fault: Fault): FaultResult {
   if (!core.notifier.isQuiet(fault.sequence) && isStale(core, fault)) {
     result = fault.end(RETRY, NOTIFIER);
   } else if (vcpu.rootIsObsolete) result = fault.end(RETRY, ROOT_INVALID);
-  else if (makeTablesAvailable(core)) {
+  else if (!isShortOfTables(core) || makeTablesAvailable(core)) {
     if (core.hooks !== undefined) core.hooks.beforeMap?.();
     result = mapDirect(vcpu, fault);
   }
