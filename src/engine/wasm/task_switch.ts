@@ -16,3 +16,8 @@ export function switchTask(cpu: Cpu, selector: number, source: TaskSource, flags
   void source, flags;
   cpu.raise(Vector.GP, selector & 0xfffc);
 }
+
+/** IRET with RFLAGS.NT: back to the task that the current TSS links to (SDM 3A §7.4). */
+export function returnFromTask(cpu: Cpu): void {
+  cpu.raise(Vector.TS);
+}
