@@ -46,6 +46,7 @@ export class SystemRig {
     this.bus = bus;
     this.apic = bus.localApics[0] as QuietApic;
     this.cpu = engine.vcpus[0].cpu;
+    this.cpu.attention = 0;
   }
 
   /** Executes the instruction that `bytes` (hexadecimal) are; the vector that it raises, or NONE. */
