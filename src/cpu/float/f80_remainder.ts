@@ -103,8 +103,11 @@ function divideSteps(count: number): void {
     }
     if (i === 0) break;
     lo *= 2;
-    hi = 2 * hi + (lo >= TWO_32 ? 1 : 0);
-    lo %= TWO_32;
+    hi *= 2;
+    if (lo >= TWO_32) {
+      lo -= TWO_32;
+      hi++;
+    }
   }
   result.quotient = quotient & 7;
   Z.hi = hi | 0;

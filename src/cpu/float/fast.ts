@@ -7,15 +7,15 @@
  * for all five operations: 53 >= 2 * 24 + 2 (Figueroa, When is double rounding innocuous?, 1995).
  */
 
-import { MXCSR_MASK_SHIFT, MXCSR_RC_SHIFT, PE, TO_ZERO } from "./control.ts";
+import { EQUAL, GREATER, LESS, MXCSR_MASK_SHIFT, MXCSR_RC_SHIFT, PE, TO_ZERO } from "./control.ts";
 import { result } from "./result.ts";
 
 const PE_MASKED = PE << MXCSR_MASK_SHIFT;
 const PLAIN_BITS = TO_ZERO << MXCSR_RC_SHIFT | PE_MASKED | PE;
 
-const f64 = new Float64Array(2);
+const f64 = new Float64Array(1);
 const f64Halves = new Int32Array(f64.buffer);
-const f32 = new Float32Array(2);
+const f32 = new Float32Array(1);
 const f32Bits = new Int32Array(f32.buffer);
 
 /** Whether `mxcsr` rounds to nearest and an inexact result changes nothing. */
@@ -48,14 +48,14 @@ export function numberFromF32(bits: number): number {
 
 /**
  * Leaves `value` in `result` when it is clear of overflow and underflow, the smallest normal
- * exponent included: what rounds up to it was tiny.
+ * exponent included: what rounds up to it was tiny. Zeros are left to the caller's slow path.
  */
 export function deliverF64(value: number): boolean {
   f64[0] = value;
   const hi = f64Halves[1];
   if ((hi & 0x7ff0_0000) - 0x20_0000 >>> 0 >= 0x7fd0_0000) return false;
-  result.hi = hi;
-  return deliver(f64Halves[0]);
+  deliverBits(f64Halves[0], hi);
+  return true;
 }
 
 /** See `deliverF64`. */
@@ -63,12 +63,42 @@ export function deliverF32(value: number): boolean {
   f32[0] = value;
   const bits = f32Bits[0];
   if ((bits & 0x7f80_0000) - 0x100_0000 >>> 0 >= 0x7e80_0000) return false;
-  return deliver(bits);
+  deliverBits(bits, 0);
+  return true;
 }
 
-function deliver(lo: number): boolean {
-  result.lo = lo;
+/** Leaves an exact f64 in `result`; gives its low half. */
+export function deliverExactF64(value: number): number {
+  f64[0] = value;
+  deliverBits(f64Halves[0], f64Halves[1]);
+  return result.lo;
+}
+
+/**
+ * Leaves the integer part of `value` in `result.lo`; false when it is none of 32 bits, or when
+ * cutting it off raises an exception that is not masked.
+ */
+export function deliverTruncated(value: number, mxcsr: number): boolean {
+  const integer = value | 0;
+  const isExact = integer === value;
+  if (!isExact) {
+    if (!(value > -2147483649 && value < 2147483648) || (mxcsr & PE_MASKED) === 0) return false;
+  }
+  deliverBits(integer, integer >> 31);
+  if (!isExact) result.flags = PE;
+  return true;
+}
+
+/** The outcome of comparing two ordinary numbers: no exception, whatever MXCSR says. */
+export function compareOrdinary(a: number, b: number): number {
   result.flags = 0;
   result.stored = 1;
-  return true;
+  return a < b ? LESS : a > b ? GREATER : EQUAL;
+}
+
+function deliverBits(lo: number, hi: number): void {
+  result.lo = lo;
+  result.hi = hi;
+  result.flags = 0;
+  result.stored = 1;
 }

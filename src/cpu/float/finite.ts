@@ -130,35 +130,43 @@ function nextDigit(): number {
  */
 export function sqrtFinite(x: Unpacked, z: Unpacked): void {
   const odd = x.exp & 1;
+  const unit = odd === 0 ? 4 : 8;
+  const carry = (x.lo >>> 0) * unit;
+  let rHi = (x.hi >>> 0) * unit + Math.floor(carry / TWO_32) - 2 ** 33;
+  let rLo = x.lo * unit >>> 0;
+  let qHi = 2 ** 33;
+  let qLo = 0;
+  let bitHi = 2 ** 33;
+  let bitLo = 0;
+  for (let i = 1; i <= 65; i++) {
+    if (bitHi === 1) bitLo = TWO_32;
+    bitHi = bitHi > 1 ? bitHi / 2 : 0;
+    bitLo /= 2;
+    rHi *= 2;
+    rLo *= 2;
+    if (rLo >= TWO_32) {
+      rLo -= TWO_32;
+      rHi++;
+    }
+    let tHi = 2 * qHi + bitHi;
+    let tLo = 2 * qLo + bitLo;
+    if (tLo >= TWO_32) {
+      tLo -= TWO_32;
+      tHi++;
+    }
+    if (rHi < tHi || rHi === tHi && rLo < tLo) continue;
+    rHi -= tHi;
+    rLo -= tLo;
+    if (rLo < 0) {
+      rLo += TWO_32;
+      rHi--;
+    }
+    qHi += bitHi;
+    qLo += bitLo;
+  }
   z.kind = FINITE;
   z.sign = 0;
   z.exp = (x.exp - odd) / 2;
-  const unit = odd === 0 ? 4 : 8;
-  let low = (x.lo >>> 0) * unit;
-  let rHi = (x.hi >>> 0) * unit + Math.floor(low / TWO_32) - 2 ** 33;
-  let rLo = low % TWO_32;
-  let qHi = 2 ** 33;
-  let qLo = 0;
-  for (let i = 1; i <= 65; i++) {
-    const bitHi = i <= 33 ? 2 ** (33 - i) : 0;
-    const bitLo = i <= 33 ? 0 : 2 ** (65 - i);
-    low = 2 * rLo;
-    rHi = 2 * rHi + (low >= TWO_32 ? 1 : 0);
-    rLo = low % TWO_32;
-    low = 2 * qLo + bitLo;
-    const tHi = 2 * qHi + bitHi + (low >= TWO_32 ? 1 : 0);
-    const tLo = low % TWO_32;
-    if (rHi > tHi || rHi === tHi && rLo >= tLo) {
-      rHi -= tHi;
-      rLo -= tLo;
-      if (rLo < 0) {
-        rLo += TWO_32;
-        rHi--;
-      }
-      qHi += bitHi;
-      qLo += bitLo;
-    }
-  }
   z.hi = qHi / 4 | 0;
   z.lo = (qHi & 3) << 30 | qLo / 4;
   z.ext = (qLo & 3) << 30 | (rHi !== 0 || rLo !== 0 ? 1 : 0);

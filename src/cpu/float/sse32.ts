@@ -3,15 +3,15 @@
  * `result.lo`. `result.flags` may leave out PE when MXCSR has PE set and masked.
  */
 
-import { GREATER, LESS, PE } from "./control.ts";
-import { deliverF32, isOrdinaryF32, isPlain, numberFromF32 } from "./fast.ts";
+import { GREATER, LESS, MXCSR_DAZ, PE } from "./control.ts";
+import { compareOrdinary, deliverF32, isOrdinaryF32, isPlain, numberFromF32 } from "./fast.ts";
 import { compare } from "./f80_compare.ts";
 import { roundToInteger } from "./integer.ts";
 import { add, divide, multiply, squareRoot } from "./operate.ts";
 import { result } from "./result.ts";
 import { finishF32, loadTwoF32, takeF32, takeTwoF32 } from "./sse.ts";
 import { isQuietPredicate, predicateMask, roundingOf, SUPPRESS_INEXACT } from "./sse_relation.ts";
-import { A, B, ZERO } from "./unpacked.ts";
+import { A, B } from "./unpacked.ts";
 
 /** The sign bit. */
 const SIGN = 0x8000_0000 | 0;
@@ -86,7 +86,8 @@ function choose(
   const isA = compareF32(a, b, false, mxcsr) === wanted;
   const bits = isA ? a : b;
   // Denormals that are zeros come through as zeros.
-  result.lo = (isA ? A : B).kind === ZERO ? bits & SIGN : bits;
+  const isFlushed = (mxcsr & MXCSR_DAZ) !== 0 && (bits & 0x7f80_0000) === 0;
+  result.lo = isFlushed ? bits & SIGN : bits;
   return result.lo;
 }
 
@@ -97,6 +98,9 @@ export function compareF32(
   quiet: boolean,
   mxcsr: number,
 ): number {
+  if (isOrdinaryF32(a) && isOrdinaryF32(b)) {
+    return compareOrdinary(numberFromF32(a), numberFromF32(b));
+  }
   loadTwoF32(a, b, mxcsr);
   return compare(quiet, A.denormal | B.denormal);
 }

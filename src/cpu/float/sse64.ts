@@ -3,15 +3,15 @@
  * returned, both are in `result`. `result.flags` may leave out PE when MXCSR has PE set and masked.
  */
 
-import { GREATER, LESS, PE } from "./control.ts";
-import { deliverF64, isOrdinaryF64, isPlain, numberFromF64 } from "./fast.ts";
+import { GREATER, LESS, MXCSR_DAZ, PE } from "./control.ts";
+import { compareOrdinary, deliverF64, isOrdinaryF64, isPlain, numberFromF64 } from "./fast.ts";
 import { compare } from "./f80_compare.ts";
 import { roundToInteger } from "./integer.ts";
 import { add, divide, multiply, squareRoot } from "./operate.ts";
 import { result } from "./result.ts";
 import { finishF64, loadTwoF64, takeF64, takeTwoF64 } from "./sse.ts";
 import { isQuietPredicate, predicateMask, roundingOf, SUPPRESS_INEXACT } from "./sse_relation.ts";
-import { A, B, ZERO } from "./unpacked.ts";
+import { A, B } from "./unpacked.ts";
 
 /** The sign bit in the high half. */
 const SIGN = 0x8000_0000 | 0;
@@ -86,11 +86,12 @@ function choose(
   mxcsr: number,
 ): number {
   const isA = compareF64(aLo, aHi, bLo, bHi, false, mxcsr) === wanted;
-  // Denormals that are zeros come through as zeros.
-  const isZero = (isA ? A : B).kind === ZERO;
+  const lo = isA ? aLo : bLo;
   const hi = isA ? aHi : bHi;
-  result.hi = isZero ? hi & SIGN : hi;
-  result.lo = isZero ? 0 : isA ? aLo : bLo;
+  // Denormals that are zeros come through as zeros.
+  const isFlushed = (mxcsr & MXCSR_DAZ) !== 0 && (hi & 0x7ff0_0000) === 0;
+  result.hi = isFlushed ? hi & SIGN : hi;
+  result.lo = isFlushed ? 0 : lo;
   return result.lo;
 }
 
@@ -103,6 +104,9 @@ export function compareF64(
   quiet: boolean,
   mxcsr: number,
 ): number {
+  if (isOrdinaryF64(aLo, aHi) && isOrdinaryF64(bLo, bHi)) {
+    return compareOrdinary(numberFromF64(aLo, aHi), numberFromF64(bLo, bHi));
+  }
   loadTwoF64(aLo, aHi, bLo, bHi, mxcsr);
   return compare(quiet, A.denormal | B.denormal);
 }

@@ -4,6 +4,16 @@
  */
 
 import { TO_ZERO } from "./control.ts";
+import {
+  deliverExactF64,
+  deliverF32,
+  deliverTruncated,
+  isOrdinaryF32,
+  isOrdinaryF64,
+  isPlain,
+  numberFromF32,
+  numberFromF64,
+} from "./fast.ts";
 import { toInteger } from "./integer.ts";
 import { copy, denormal } from "./operate.ts";
 import { result } from "./result.ts";
@@ -13,6 +23,7 @@ import { A, unpackF32, unpackF64, unpackInteger } from "./unpacked.ts";
 
 /** CVTSS2SD. */
 export function f32ToF64(bits: number, mxcsr: number): number {
+  if (isOrdinaryF32(bits)) return deliverExactF64(numberFromF32(bits));
   beginSse(mxcsr, F64_FORMAT);
   unpackF32(A, bits);
   applyDaz(A, mxcsr);
@@ -22,6 +33,9 @@ export function f32ToF64(bits: number, mxcsr: number): number {
 
 /** CVTSD2SS. */
 export function f64ToF32(lo: number, hi: number, mxcsr: number): number {
+  if (isPlain(mxcsr) && isOrdinaryF64(lo, hi) && deliverF32(numberFromF64(lo, hi))) {
+    return result.lo;
+  }
   beginSse(mxcsr, F32_FORMAT);
   unpackF64(A, lo, hi);
   applyDaz(A, mxcsr);
@@ -31,6 +45,9 @@ export function f64ToF32(lo: number, hi: number, mxcsr: number): number {
 
 /** CVTSD2SI r32, m64 and, when `truncate`, CVTTSD2SI. */
 export function f64ToInt32(lo: number, hi: number, truncate: boolean, mxcsr: number): number {
+  if (
+    truncate && isOrdinaryF64(lo, hi) && deliverTruncated(numberFromF64(lo, hi), mxcsr)
+  ) return result.lo;
   return f64ToInt(lo, hi, truncate, mxcsr, 32);
 }
 
@@ -53,6 +70,9 @@ function f64ToInt(
 
 /** CVTSS2SI r32, m32 and, when `truncate`, CVTTSS2SI. */
 export function f32ToInt32(bits: number, truncate: boolean, mxcsr: number): number {
+  if (truncate && isOrdinaryF32(bits) && deliverTruncated(numberFromF32(bits), mxcsr)) {
+    return result.lo;
+  }
   beginSse(mxcsr, F32_FORMAT);
   unpackF32(A, bits);
   return toInt(truncate, mxcsr, 32);
@@ -75,7 +95,7 @@ function toInt(truncate: boolean, mxcsr: number, bits: number): number {
 
 /** CVTSI2SD from 32 bits: exact. */
 export function int32ToF64(value: number): number {
-  return int64ToF64(value, value >> 31, 0);
+  return deliverExactF64(value);
 }
 
 /** CVTSI2SS from 32 bits. */
