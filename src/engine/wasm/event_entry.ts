@@ -21,7 +21,7 @@ import {
   SystemType,
 } from "./segments.ts";
 import { StackFrame } from "./stack_frame.ts";
-import { switchTask, TaskSource } from "./task_switch.ts";
+import { finishTask, switchTask, TaskSource } from "./task_switch.ts";
 import { istOffset, rspOffset, useInnerStack, useInnerStack64 } from "./task_state.ts";
 
 /** Instead of an error code: none is pushed. */
@@ -84,6 +84,7 @@ function enterProtected(
   if (gate.type === SystemType.TASK_GATE) {
     switchTask(cpu, gate.gateSelector, TaskSource.EVENT, flags);
     if (errorCode !== NO_CODE) pushOnNewTask(cpu, errorCode);
+    finishTask(cpu);
     return;
   }
   const cpl = readTarget(cpu);

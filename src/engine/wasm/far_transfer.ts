@@ -16,7 +16,7 @@ import {
   SystemType,
 } from "./segments.ts";
 import { StackFrame } from "./stack_frame.ts";
-import { switchTask, TaskSource } from "./task_switch.ts";
+import { finishTask, switchTask, TaskSource } from "./task_switch.ts";
 import { rspOffset, useInnerStack, useInnerStack64 } from "./task_state.ts";
 
 /** What the selector names: a code segment, or a gate or TSS. */
@@ -199,4 +199,5 @@ function startTask(cpu: Cpu, source: TaskSource): void {
   checkReach(cpu);
   if (!named.present) cpu.raise(Vector.NP, code);
   switchTask(cpu, isGate ? named.gateSelector : selector, source, cpu.flags);
+  finishTask(cpu);
 }
