@@ -23,6 +23,10 @@ const SAFE_MIN = 2 ** -480;
 /** 2^27 + 1: splits a double into two halves of 26 bits (Dekker 1971). */
 const SPLITTER = 134217729;
 
+/** Numbers below this have a fraction that adding and subtracting 1.5 * 2^52 rounds away. */
+const ROUNDABLE = 2 ** 51;
+const ROUNDER = 1.5 * 2 ** 52;
+
 export function add64(cpu: Cpu, a: number, b: number, to: number): number {
   const { s, f64 } = cpu;
   const mxcsr = s[MXCSR];
@@ -134,11 +138,36 @@ export function max64(cpu: Cpu, a: number, b: number, to: number): number {
   return take(s, to);
 }
 
-/** ROUNDSD: bits 1:0 of the immediate are the rounding mode. */
+/** ROUNDSD: the immediate's bits 1:0 are the mode unless bit 2 asks for MXCSR's; bit 3: no PE. */
 export function round64(cpu: Cpu, _a: number, b: number, to: number, immediate: number): number {
-  const { s } = cpu;
-  roundF64(s[b], s[b + 1], immediate & 15, s[MXCSR]);
+  const { s, f64 } = cpu;
+  const mxcsr = s[MXCSR];
+  if (isDefault(mxcsr) && isPlain64(s[b], s[b + 1])) {
+    const x = f64[b >> 1];
+    if (Math.abs(x) < ROUNDABLE) {
+      const rounded = toInteger(x, (immediate & 4) !== 0 ? 0 : immediate & 3);
+      f64[to >> 1] = rounded;
+      return rounded === x || (immediate & 8) !== 0 ? 0 : PE;
+    }
+  }
+  roundF64(s[b], s[b + 1], immediate & 15, mxcsr);
   return take(s, to);
+}
+
+/** `x` rounded to an integer by an SSE rounding mode; a zero keeps the sign. */
+function toInteger(x: number, mode: number): number {
+  switch (mode) {
+    case 1:
+      return Math.floor(x);
+    case 2:
+      return Math.ceil(x);
+    case 3:
+      return Math.trunc(x);
+    default: {
+      const nearest = x + ROUNDER - ROUNDER;
+      return nearest === 0 ? x * 0 : nearest;
+    }
+  }
 }
 
 /** Takes over the software's result and flags. */

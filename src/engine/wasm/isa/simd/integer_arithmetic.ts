@@ -58,7 +58,6 @@ function distance(a: number, b: number): number {
 export const INTEGER_ARITHMETIC: readonly Row[] = [
   ...mmxAndXmm("0f fc /r", "paddb", words.addBytes),
   ...mmxAndXmm("0f fd /r", "paddw", words.addHalves),
-  ...mmxAndXmm("0f fe /r", "paddd", words.addWords),
   ...mmxAndXmmPairs("0f d4 /r", "paddq", addPair, MMX_SSE2),
   ...mmxAndXmm("0f f8 /r", "psubb", words.subBytes),
   ...mmxAndXmm("0f f9 /r", "psubw", words.subHalves),

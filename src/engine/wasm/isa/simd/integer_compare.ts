@@ -1,11 +1,11 @@
-/** Comparisons, minima, maxima and bitwise logic of integer lanes; PTEST (SDM 2B). */
+/** Comparisons, minima and maxima of integer lanes; PTEST (SDM 2B). Some are in logic.ts. */
 
 import type { Cpu } from "../../cpu.ts";
 import type { Insn } from "../../insn.ts";
 import { type Row, row } from "../row.ts";
 import { mmxAndXmm, xmm, xmmOfPairs } from "./lane_rows.ts";
-import { MMX_SSE, SSE, SSE2, SSE41, SSE42 } from "./units.ts";
-import { source128, xmmWords } from "./vector.ts";
+import { MMX_SSE, SSE41, SSE42 } from "./units.ts";
+import { source128 } from "./vector.ts";
 import * as words from "./words.ts";
 
 function equalPair(s: Int32Array, a: number, b: number): void {
@@ -49,13 +49,7 @@ function phminposuw(cpu: Cpu, insn: Insn): void {
   s[dst + 1] = s[dst + 2] = s[dst + 3] = 0;
 }
 
-const and = xmmWords(words.and);
-const andNot = xmmWords(words.andNot);
-const or = xmmWords(words.or);
-const xor = xmmWords(words.xor);
-
 export const INTEGER_COMPARE: readonly Row[] = [
-  ...mmxAndXmm("0f 74 /r", "pcmpeqb", words.equalBytes),
   ...mmxAndXmm("0f 75 /r", "pcmpeqw", words.equalHalves),
   ...mmxAndXmm("0f 76 /r", "pcmpeqd", words.equalWords),
   xmmOfPairs("66 0f 38 29 /r", "pcmpeqq", equalPair, SSE41),
@@ -64,7 +58,6 @@ export const INTEGER_COMPARE: readonly Row[] = [
   ...mmxAndXmm("0f 66 /r", "pcmpgtd", words.greaterWords),
   xmmOfPairs("66 0f 38 37 /r", "pcmpgtq", greaterPair, SSE42),
 
-  ...mmxAndXmm("0f da /r", "pminub", words.minUnsignedBytes, MMX_SSE),
   ...mmxAndXmm("0f de /r", "pmaxub", words.maxUnsignedBytes, MMX_SSE),
   ...mmxAndXmm("0f ea /r", "pminsw", words.minSignedHalves, MMX_SSE),
   ...mmxAndXmm("0f ee /r", "pmaxsw", words.maxSignedHalves, MMX_SSE),
@@ -77,18 +70,5 @@ export const INTEGER_COMPARE: readonly Row[] = [
   xmm("66 0f 38 3e /r", "pmaxuw", words.maxUnsignedHalves, SSE41),
   xmm("66 0f 38 3f /r", "pmaxud", words.maxUnsignedWords, SSE41),
   row("66 0f 38 41 /r", "phminposuw Vx,Wx", phminposuw, SSE41),
-
-  ...mmxAndXmm("0f db /r", "pand", words.and),
-  ...mmxAndXmm("0f df /r", "pandn", words.andNot),
-  ...mmxAndXmm("0f eb /r", "por", words.or),
-  ...mmxAndXmm("0f ef /r", "pxor", words.xor),
-  row("np 0f 54 /r", "andps Vx,Wx", and, SSE),
-  row("66 0f 54 /r", "andpd Vx,Wx", and, SSE2),
-  row("np 0f 55 /r", "andnps Vx,Wx", andNot, SSE),
-  row("66 0f 55 /r", "andnpd Vx,Wx", andNot, SSE2),
-  row("np 0f 56 /r", "orps Vx,Wx", or, SSE),
-  row("66 0f 56 /r", "orpd Vx,Wx", or, SSE2),
-  row("np 0f 57 /r", "xorps Vx,Wx", xor, SSE),
-  row("66 0f 57 /r", "xorpd Vx,Wx", xor, SSE2),
   row("66 0f 38 17 /r", "ptest Vx,Wx", ptest, { ...SSE41, reads: true }),
 ];

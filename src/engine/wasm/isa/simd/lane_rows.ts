@@ -7,7 +7,7 @@ import { MMX, SSE2 } from "./units.ts";
 import { type PairOp, type WordOp, xmmPairs, xmmWords } from "./vector.ts";
 
 /** The MMX form of an instruction whose lanes stay within words. */
-function mmxWords(op: WordOp): Handler {
+export function mmxWords(op: WordOp): Handler {
   return (cpu, insn) => {
     const b = mmxSource(cpu, insn);
     const a = mmxDestination(cpu, insn);

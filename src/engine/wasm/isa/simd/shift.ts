@@ -87,20 +87,29 @@ function xmmByImmediate(shift: Shift): Handler {
   };
 }
 
-/** PSRLDQ: by bytes. */
-function psrldq({ s, u8 }: Cpu, { dst, immLo }: Insn): void {
-  const count = immLo & 255;
-  if (count > 15) return put128(s, dst, 0, 0, 0, 0);
-  u8.copyWithin(dst * 4, dst * 4 + count, dst * 4 + 16);
-  u8.fill(0, dst * 4 + 16 - count, dst * 4 + 16);
+/** By bytes. */
+function psrldq({ s }: Cpu, { dst, immLo }: Insn): void {
+  const bytes = immLo & 255;
+  if (bytes > 15) return put128(s, dst, 0, 0, 0, 0);
+  const words = bytes >>> 2;
+  const bits = (bytes & 3) * 8;
+  for (let i = 0; i < 4; i++) {
+    const low = i + words < 4 ? s[dst + i + words] : 0;
+    const high = i + words < 3 ? s[dst + i + words + 1] : 0;
+    s[dst + i] = bits === 0 ? low : low >>> bits | high << 32 - bits;
+  }
 }
 
-/** PSLLDQ: by bytes. */
-function pslldq({ s, u8 }: Cpu, { dst, immLo }: Insn): void {
-  const count = immLo & 255;
-  if (count > 15) return put128(s, dst, 0, 0, 0, 0);
-  u8.copyWithin(dst * 4 + count, dst * 4, dst * 4 + 16 - count);
-  u8.fill(0, dst * 4, dst * 4 + count);
+function pslldq({ s }: Cpu, { dst, immLo }: Insn): void {
+  const bytes = immLo & 255;
+  if (bytes > 15) return put128(s, dst, 0, 0, 0, 0);
+  const words = bytes >>> 2;
+  const bits = (bytes & 3) * 8;
+  for (let i = 3; i >= 0; i--) {
+    const high = i >= words ? s[dst + i - words] : 0;
+    const low = i > words ? s[dst + i - words - 1] : 0;
+    s[dst + i] = bits === 0 ? high : high << bits | low >>> 32 - bits;
+  }
 }
 
 /** By a register or memory, then by an immediate, each with MMX and XMM registers. */

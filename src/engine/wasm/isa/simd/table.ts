@@ -9,6 +9,7 @@ import { FLOAT_COMPARE } from "./float_compare.ts";
 import { INTEGER_ARITHMETIC } from "./integer_arithmetic.ts";
 import { INTEGER_COMPARE } from "./integer_compare.ts";
 import { LANES } from "./lanes.ts";
+import { LOGIC } from "./logic.ts";
 import { SIMD_MMX } from "./mmx.ts";
 import { SIMD_MOVES } from "./moves.ts";
 import { PACK } from "./pack.ts";
@@ -26,6 +27,7 @@ export const SIMD: readonly Row[] = [
   ...INTEGER_ARITHMETIC,
   ...INTEGER_COMPARE,
   ...LANES,
+  ...LOGIC,
   ...PACK,
   ...SHA_NI,
   ...SHUFFLE,

@@ -9,26 +9,19 @@ import type { WordOp } from "./vector.ts";
 type LaneOp = (a: number, b: number) => number;
 
 /** `op` on the four signed bytes of words. */
-export function signedBytes(op: LaneOp): WordOp {
+function signedBytes(op: LaneOp): WordOp {
   return (a, b) =>
     op(a << 24 >> 24, b << 24 >> 24) & 255 | (op(a << 16 >> 24, b << 16 >> 24) & 255) << 8 |
     (op(a << 8 >> 24, b << 8 >> 24) & 255) << 16 | op(a >> 24, b >> 24) << 24;
 }
 
-/** `op` on the four unsigned bytes of words. */
-export function unsignedBytes(op: LaneOp): WordOp {
-  return (a, b) =>
-    op(a & 255, b & 255) & 255 | (op(a >>> 8 & 255, b >>> 8 & 255) & 255) << 8 |
-    (op(a >>> 16 & 255, b >>> 16 & 255) & 255) << 16 | op(a >>> 24, b >>> 24) << 24;
-}
-
 /** `op` on the two signed 16-bit halves of words. */
-export function signedHalves(op: LaneOp): WordOp {
+function signedHalves(op: LaneOp): WordOp {
   return (a, b) => op(a << 16 >> 16, b << 16 >> 16) & 0xffff | op(a >> 16, b >> 16) << 16;
 }
 
 /** `op` on the two unsigned 16-bit halves of words. */
-export function unsignedHalves(op: LaneOp): WordOp {
+function unsignedHalves(op: LaneOp): WordOp {
   return (a, b) => op(a & 0xffff, b & 0xffff) & 0xffff | op(a >>> 16, b >>> 16) << 16;
 }
 
@@ -68,12 +61,16 @@ export function xor(a: number, b: number): number {
   return a ^ b;
 }
 
+/** Bytes of ones for the top bits that are set. */
+function spread(tops: number): number {
+  return (tops >>> 7) * 255 | 0;
+}
+
 /** All ones in bytes that are equal. */
 export function equalBytes(a: number, b: number): number {
   const x = a ^ b;
   // The top bit of each byte that is not 0, then of each that is.
-  const zero = ~((x & ~BYTE_TOPS) + ~BYTE_TOPS | x) & BYTE_TOPS;
-  return (zero >>> 7) * 255 | 0;
+  return spread(~((x & ~BYTE_TOPS) + ~BYTE_TOPS | x) & BYTE_TOPS);
 }
 export function equalHalves(a: number, b: number): number {
   const x = a ^ b;
@@ -82,7 +79,15 @@ export function equalHalves(a: number, b: number): number {
 export function equalWords(a: number, b: number): number {
   return a === b ? -1 : 0;
 }
-export const greaterBytes: WordOp = signedBytes(greaterWords);
+/** All ones in bytes of `a` that are not below those of `b`, both unsigned. */
+function atLeastBytes(a: number, b: number): number {
+  // Top bits: whether the seven bits below are at least those of `b`.
+  const low = (a | BYTE_TOPS) - (b & ~BYTE_TOPS);
+  return spread((a & ~b | ~(a ^ b) & low) & BYTE_TOPS);
+}
+export function greaterBytes(a: number, b: number): number {
+  return ~atLeastBytes(b ^ BYTE_TOPS, a ^ BYTE_TOPS);
+}
 export const greaterHalves: WordOp = signedHalves(greaterWords);
 export function greaterWords(a: number, b: number): number {
   return a > b ? -1 : 0;
@@ -105,23 +110,38 @@ function toUnsignedHalf(value: number): number {
 
 export const addSaturatedBytes: WordOp = signedBytes((a, b) => toSignedByte(a + b));
 export const addSaturatedHalves: WordOp = signedHalves((a, b) => toSignedHalf(a + b));
-export const addUnsignedBytes: WordOp = unsignedBytes((a, b) => toUnsignedByte(a + b));
+export function addUnsignedBytes(a: number, b: number): number {
+  return ~subUnsignedBytes(~a, b);
+}
 export const addUnsignedHalves: WordOp = unsignedHalves((a, b) => toUnsignedHalf(a + b));
 export const subSaturatedBytes: WordOp = signedBytes((a, b) => toSignedByte(a - b));
 export const subSaturatedHalves: WordOp = signedHalves((a, b) => toSignedHalf(a - b));
-export const subUnsignedBytes: WordOp = unsignedBytes((a, b) => toUnsignedByte(a - b));
+export function subUnsignedBytes(a: number, b: number): number {
+  return subBytes(a, b) & atLeastBytes(a, b);
+}
 export const subUnsignedHalves: WordOp = unsignedHalves((a, b) => toUnsignedHalf(a - b));
 
-const average = (a: number, b: number) => a + b + 1 >> 1;
-export const averageBytes: WordOp = unsignedBytes(average);
-export const averageHalves: WordOp = unsignedHalves(average);
+export function averageBytes(a: number, b: number): number {
+  return (a | b) - ((a ^ b) >>> 1 & ~BYTE_TOPS) | 0;
+}
+export function averageHalves(a: number, b: number): number {
+  return (a | b) - ((a ^ b) >>> 1 & ~HALF_TOPS) | 0;
+}
 
 const smaller = (a: number, b: number) => a < b ? a : b;
 const larger = (a: number, b: number) => a > b ? a : b;
-export const minSignedBytes: WordOp = signedBytes(smaller);
-export const maxSignedBytes: WordOp = signedBytes(larger);
-export const minUnsignedBytes: WordOp = unsignedBytes(smaller);
-export const maxUnsignedBytes: WordOp = unsignedBytes(larger);
+export function minSignedBytes(a: number, b: number): number {
+  return a ^ (a ^ b) & greaterBytes(a, b);
+}
+export function maxSignedBytes(a: number, b: number): number {
+  return b ^ (a ^ b) & greaterBytes(a, b);
+}
+export function minUnsignedBytes(a: number, b: number): number {
+  return a ^ (a ^ b) & atLeastBytes(a, b);
+}
+export function maxUnsignedBytes(a: number, b: number): number {
+  return b ^ (a ^ b) & atLeastBytes(a, b);
+}
 export const minSignedHalves: WordOp = signedHalves(smaller);
 export const maxSignedHalves: WordOp = signedHalves(larger);
 export const minUnsignedHalves: WordOp = unsignedHalves(smaller);
