@@ -1,9 +1,12 @@
 /** Decides how large the page of a fault becomes. */
 
+import type { Gfn } from "../base/u64.ts";
 import type { MmuCore } from "./core.ts";
 import type { Fault } from "./fault.ts";
+import { type HostPage, PageKind } from "./host.ts";
 import { FRAMES_AT, isCongruent as importedIsCongruent, Level, offsetInBlock } from "./level.ts";
 import { maxLevel as importedMaxLevel } from "./max_level.ts";
+import type { Memslot } from "./memslot.ts";
 
 // Imported functions are looked up at every call, a module's own are not: this is a hot path.
 const maxLevel = importedMaxLevel;
@@ -41,4 +44,12 @@ function largestLeftAlone(core: MmuCore, fault: Fault, level: number): number {
     largest--;
   }
   return largest;
+}
+
+/** True when the 4 KiB page at `gfn` could be part of a large one; `page` is the host's answer. */
+export function couldBeLarge(core: MmuCore, slot: Memslot, gfn: Gfn, page: HostPage): boolean {
+  core.host.getPage(slot.hostPageOf(gfn), false, false, page);
+  if (page.kind !== PageKind.FRAME) return false;
+  core.host.putPage(page.pfn);
+  return !page.reserved && maxLevel(gfn, core.maxPageLevel, slot, page.level) > SIZE_4K;
 }

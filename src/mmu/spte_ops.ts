@@ -5,6 +5,7 @@
 
 import { frameHi, frameLo, type Pfn } from "../base/u64.ts";
 import type { MmuCore } from "./core.ts";
+import { RangeOp } from "./mapping_engine.ts";
 import {
   canBecomeWritable,
   isAccessed,
@@ -56,6 +57,27 @@ export function dropLeaf(core: MmuCore, sptep: number): void {
   if (isDirty(format, lo)) core.host.setDirty(pfn);
 }
 
+/** What is done to a leaf that stays. */
+export type LeafOp = Exclude<RangeOp, typeof RangeOp.UNMAP | typeof RangeOp.COLLAPSE>;
+
+/** Applies `op` to the leaf of `level` at `sptep`. */
+export function changeLeaf(core: MmuCore, sptep: number, level: number, op: LeafOp): boolean {
+  switch (op) {
+    case RangeOp.PROTECT_FOR_LOG:
+      return protectSpte(core, sptep, false);
+    case RangeOp.PROTECT:
+      return protectSpte(core, sptep, true);
+    case RangeOp.CLEAR_DIRTY:
+      return clearDirty(core, sptep, level);
+    case RangeOp.SET_DIRTY:
+      return setDirty(core, sptep);
+    case RangeOp.AGE:
+      return ageSpte(core, sptep);
+    case RangeOp.TEST_AGE:
+      return isAccessed(core.format, core.pool.words[sptep], core.pool.words[sptep + 1]);
+  }
+}
+
 /**
  * Takes the right to write away.
  * @param forGood Also forbids the fast path to give it back: a guest table or a tracked page.
@@ -69,7 +91,7 @@ export function protectSpte(core: MmuCore, sptep: number, forGood: boolean): boo
 }
 
 /** Clears the dirty flag; an entry that has none is protected instead. */
-export function clearDirty(core: MmuCore, sptep: number, level: number): boolean {
+function clearDirty(core: MmuCore, sptep: number, level: number): boolean {
   const lo = core.pool.words[sptep];
   const hi = core.pool.words[sptep + 1];
   if (level > 1 || core.format.dirty === 0 || (hi & SpteHi.KIND) !== SpteKind.ACCESSED_DIRTY) {
@@ -79,14 +101,14 @@ export function clearDirty(core: MmuCore, sptep: number, level: number): boolean
 }
 
 /** Sets the dirty flag of a writable entry again. */
-export function setDirty(core: MmuCore, sptep: number): boolean {
+function setDirty(core: MmuCore, sptep: number): boolean {
   const lo = core.pool.words[sptep];
   if (isWritable(lo)) updateSpte(core, sptep, lo | core.format.dirty, core.pool.words[sptep + 1]);
   return false;
 }
 
 /** True when the leaf was used since the last call. */
-export function ageSpte(core: MmuCore, sptep: number): boolean {
+function ageSpte(core: MmuCore, sptep: number): boolean {
   const { pool, format } = core;
   const lo = pool.words[sptep];
   const hi = pool.words[sptep + 1];
@@ -100,11 +122,6 @@ export function ageSpte(core: MmuCore, sptep: number): boolean {
     pool.store(sptep, withoutRights(lo), saveRights(lo, hi));
   }
   return true;
-}
-
-/** True when the leaf was used since it was last aged. */
-export function testAge(core: MmuCore, sptep: number): boolean {
-  return isAccessed(core.format, core.pool.words[sptep], core.pool.words[sptep + 1]);
 }
 
 /** Has a 4 KiB leaf map another frame, read-only and not yet used. */

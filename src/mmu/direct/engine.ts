@@ -2,23 +2,15 @@
 
 import { frameHi, frameLo, type Gfn, type Pfn } from "../../base/u64.ts";
 import type { MmuCore } from "../core.ts";
-import { HostPage, PageKind } from "../host.ts";
+import { couldBeLarge } from "../decide_level.ts";
+import { HostPage } from "../host.ts";
 import { ENTRIES, FRAMES_AT } from "../level.ts";
 import { type MappingEngine, RangeOp } from "../mapping_engine.ts";
-import { maxLevel } from "../max_level.ts";
 import type { Memslot } from "../memslot.ts";
 import { isObsolete } from "../reclaim.ts";
 import { roleLevel, RoleMask, type RootRole } from "../root_role.ts";
 import { isLeaf, isPresent, pfnOf } from "../spte.ts";
-import {
-  ageSpte,
-  clearDirty,
-  dropLeaf,
-  protectSpte,
-  replacePfn,
-  setDirty,
-  testAge,
-} from "../spte_ops.ts";
+import { changeLeaf, dropLeaf, replacePfn } from "../spte_ops.ts";
 import { TableWalk } from "../table_walk.ts";
 import { TABLE_WORDS, TableFlag } from "../table_pool.ts";
 import { zapSubtree } from "./tables.ts";
@@ -143,25 +135,14 @@ export class DirectEngine implements MappingEngine {
   }
 
   #apply(sptep: number, level: number, slot: Memslot, gfn: Gfn, op: RangeOp): boolean {
-    const core = this.#core;
     switch (op) {
       case RangeOp.UNMAP:
-        dropLeaf(core, sptep);
+        dropLeaf(this.#core, sptep);
         return true;
-      case RangeOp.PROTECT_FOR_LOG:
-        return protectSpte(core, sptep, false);
-      case RangeOp.PROTECT:
-        return protectSpte(core, sptep, true);
-      case RangeOp.CLEAR_DIRTY:
-        return clearDirty(core, sptep, level);
-      case RangeOp.SET_DIRTY:
-        return setDirty(core, sptep);
-      case RangeOp.AGE:
-        return ageSpte(core, sptep);
-      case RangeOp.TEST_AGE:
-        return testAge(core, sptep);
-      default:
+      case RangeOp.COLLAPSE:
         return this.#collapse(sptep, level, slot, gfn);
+      default:
+        return changeLeaf(this.#core, sptep, level, op);
     }
   }
 
@@ -170,11 +151,7 @@ export class DirectEngine implements MappingEngine {
     const core = this.#core;
     const table = Math.floor(sptep / TABLE_WORDS);
     if (level > 1 || (core.pool.flags[table] & TableFlag.NX_SPLIT) !== 0) return false;
-    const page = this.#page;
-    core.host.getPage(slot.hostPageOf(gfn), false, false, page);
-    if (page.kind !== PageKind.FRAME) return false;
-    core.host.putPage(page.pfn);
-    if (page.reserved || maxLevel(gfn, core.maxPageLevel, slot, page.level) === 1) return false;
+    if (!couldBeLarge(core, slot, gfn, this.#page)) return false;
     dropLeaf(core, sptep);
     return true;
   }

@@ -21,14 +21,14 @@ export class GuestFault {
 
 /** One vCPU as the shadow engine sees it. */
 export class ShadowContext {
-  readonly vcpu: VcpuState;
-  readonly shadow: ShadowState;
-  readonly walker: Walker;
-  readonly tables: GuestTables;
+  declare readonly vcpu: VcpuState;
+  declare readonly shadow: ShadowState;
+  declare readonly walker: Walker;
+  declare readonly tables: GuestTables;
   readonly guestFault: GuestFault = new GuestFault();
-  cpuRole: CpuRole;
+  declare cpuRole: CpuRole;
   /** Role of the root page; pages below derive theirs from it. */
-  rootRole: RootRole;
+  declare rootRole: RootRole;
   cr3Lo = 0;
   cr3Hi = 0;
   /** Table of the root, or 0; for PAE and 32-bit guests the four of `paeRoots` stand instead. */

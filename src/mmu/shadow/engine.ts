@@ -3,11 +3,11 @@
 import type { Gfn, Pfn } from "../../base/u64.ts";
 import type { WriteGuard } from "../core.ts";
 import { MAX_LEAF_LEVEL } from "../level.ts";
-import { HostPage, PageKind } from "../host.ts";
+import { couldBeLarge } from "../decide_level.ts";
+import { HostPage } from "../host.ts";
 import { type MappingEngine, RangeOp } from "../mapping_engine.ts";
-import { maxLevel } from "../max_level.ts";
 import type { Memslot } from "../memslot.ts";
-import { ageSpte, clearDirty, protectSpte, replacePfn, setDirty, testAge } from "../spte_ops.ts";
+import { changeLeaf, replacePfn } from "../spte_ops.ts";
 import { TableFlag, tableOf } from "../table_pool.ts";
 import { EMPTY } from "./pte_lists.ts";
 import { dropAll, dropShadowLeaf, rmapHeads, rmapIndex, rmapIsEmpty } from "./rmap.ts";
@@ -73,29 +73,12 @@ export class ShadowEngine implements MappingEngine, WriteGuard {
     if (op === RangeOp.UNMAP) return dropAll(this.state, heads, at);
     let any = false;
     for (const sptep of this.#leavesOf(heads[at])) {
-      any = this.#applyToLeaf(slot, sptep, level, op) || any;
+      const flush = op === RangeOp.COLLAPSE
+        ? this.#collapse(slot, sptep, level)
+        : changeLeaf(this.state.core, sptep, level, op);
+      any = flush || any;
     }
     return any;
-  }
-
-  #applyToLeaf(slot: Memslot, sptep: number, level: number, op: RangeOp): boolean {
-    const { core } = this.state;
-    switch (op) {
-      case RangeOp.PROTECT_FOR_LOG:
-        return protectSpte(core, sptep, false);
-      case RangeOp.PROTECT:
-        return protectSpte(core, sptep, true);
-      case RangeOp.CLEAR_DIRTY:
-        return clearDirty(core, sptep, level);
-      case RangeOp.SET_DIRTY:
-        return setDirty(core, sptep);
-      case RangeOp.AGE:
-        return ageSpte(core, sptep);
-      case RangeOp.TEST_AGE:
-        return testAge(core, sptep);
-      default:
-        return this.#collapse(slot, sptep, level);
-    }
   }
 
   /** Only below a large guest page could a larger leaf stand. */
@@ -105,11 +88,7 @@ export class ShadowEngine implements MappingEngine, WriteGuard {
     const isSplit = (core.pool.flags[table] & TableFlag.NX_SPLIT) !== 0;
     if (level > 1 || !this.state.isDirect(table) || isSplit) return false;
     const gfn = this.state.gfnOfEntry(sptep);
-    const page = this.#page;
-    core.host.getPage(slot.hostPageOf(gfn), false, false, page);
-    if (page.kind !== PageKind.FRAME) return false;
-    core.host.putPage(page.pfn);
-    if (page.reserved || maxLevel(gfn, core.maxPageLevel, slot, page.level) === 1) return false;
+    if (!couldBeLarge(core, slot, gfn, this.#page)) return false;
     dropShadowLeaf(this.state, sptep);
     return true;
   }

@@ -20,9 +20,9 @@ const BITMAP_WORDS = ENTRIES / 32;
 
 /** State of one VM's shadow engine. */
 export class ShadowState {
-  readonly core: MmuCore;
-  readonly maker: SpteMaker;
-  readonly tracking: WriteTracking;
+  declare readonly core: MmuCore;
+  declare readonly maker: SpteMaker;
+  declare readonly tracking: WriteTracking;
   /** Has every vCPU give its roots up before it next runs. */
   readonly reloadRoots: () => void;
   readonly lists: PteLists = new PteLists();

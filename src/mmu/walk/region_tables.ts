@@ -19,10 +19,10 @@ interface Run {
 
 /** The regions of a GuestMemory; firmware is read-only. */
 export class RegionTables implements GuestTables {
-  readonly words: Uint32Array;
-  readonly #runs: readonly Run[];
+  declare readonly words: Uint32Array;
+  readonly #runs: readonly Run[] = [];
   /** Frames of the region that begins at gfn 0 and at word 0, and holds nearly every table. */
-  readonly #lowFrames: number;
+  readonly #lowFrames: number = 0;
   readonly #onDirty: ((gfn: Gfn) => void) | undefined;
 
   /** @param onDirty Told of each frame in which the walker has set a flag. */
