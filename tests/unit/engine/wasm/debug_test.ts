@@ -214,3 +214,27 @@ Deno.test("B0 to B3 are those of the last #DB, BS stays until it is cleared (SDM
   setBreakpoint(rig, 0, CODE_AT + 3, 0);
   assertEquals(run(rig)?.dr6, BS | 1);
 });
+
+Deno.test("MOV SS holds #DB back until behind the next instruction (SDM 3A §6.8.3)", () => {
+  const rig = guest("8e 13 0f ae e8 f4");
+  rig.memory.writeU64(gpa(DATA_AT), 16n);
+  setBreakpoint(rig, 0, DATA_AT, 3, 1);
+  setBreakpoint(rig, 1, CODE_AT + 2, 0);
+  setFlags(rig, Flag.TF);
+  const stop = run(rig);
+  assertEquals([stop?.rip, stop?.dr6], [5, BS | 1], "the breakpoint at LFENCE is passed over");
+});
+
+Deno.test("POPF that sets TF is not stepped itself, the instruction behind it is", () => {
+  const rig = guest("9d 0f ae e8 0f ae e8 f4");
+  rig.memory.writeU64(gpa(STACK_AT), BigInt(Flag.TF | 2));
+  assertEquals(run(rig)?.rip, 4);
+});
+
+Deno.test("with DEBUGCTL.BTF only branches that are taken are stepped (SDM 3B §17.4.3)", () => {
+  const rig = guest("0f ae e8 eb 01 f4 f4");
+  rig.wrmsr(0x1d9, 2);
+  rig.set(Word.RIP, CODE_AT);
+  setFlags(rig, Flag.TF);
+  assertEquals([run(rig)?.rip, rig.rdmsr(0x1d9)], [6, 0n]);
+});
