@@ -85,49 +85,6 @@ function dppd(cpu: Cpu, insn: Insn): void {
   put128(s, dst, lo & lowMask, hi & lowMask, lo & highMask, hi & highMask);
 }
 
-// RCPPS and RSQRTPS have a relative error of up to 1.5 * 2^-12 and raise no exceptions; which results
-// they give within it differs from processor to processor. Here they have 12 bits.
-
-/** Exponent and sign, quiet bit, and the significand's bits beyond the first 12. */
-const EXPONENT = 0x7f80_0000;
-const SIGN = 0x8000_0000 | 0;
-const QUIET = 0x40_0000;
-const BELOW = 0xfff;
-/** The indefinite NaN. */
-const INDEFINITE = 0xffc0_0000 | 0;
-
-/** An approximation rounded to 12 bits; what is tiny becomes zero. */
-function approximate(cpu: Cpu, value: number, to: number): void {
-  const { s, f32 } = cpu;
-  f32[to] = value;
-  const bits = s[to];
-  s[to] = (bits & EXPONENT) === 0 ? bits & SIGN : bits + (BELOW + 1 >> 1) & ~BELOW;
-}
-
-/** RCPSS: denormals count as zeros. */
-function reciprocal(cpu: Cpu, _a: number, b: number, to: number): number {
-  const { s, f32 } = cpu;
-  const bits = s[b];
-  const exponent = bits & EXPONENT;
-  if (exponent === EXPONENT) s[to] = bits << 9 === 0 ? bits & SIGN : bits | QUIET;
-  else if (exponent === 0) s[to] = bits & SIGN | EXPONENT;
-  else approximate(cpu, 1 / f32[b], to);
-  return 0;
-}
-
-/** RSQRTSS: denormals count as zeros. */
-function reciprocalRoot(cpu: Cpu, _a: number, b: number, to: number): number {
-  const { s, f32 } = cpu;
-  const bits = s[b];
-  const exponent = bits & EXPONENT;
-  if (exponent === EXPONENT && bits << 9 !== 0) s[to] = bits | QUIET;
-  else if (exponent === 0) s[to] = bits & SIGN | EXPONENT;
-  else if (bits < 0) s[to] = INDEFINITE;
-  else if (exponent === EXPONENT) s[to] = 0;
-  else approximate(cpu, 1 / Math.sqrt(f32[b]), to);
-  return 0;
-}
-
 /** The four forms: packed and scalar, single and double. */
 function forms(opcode: string, name: string, op32: ElementOp, op64: ElementOp): Row[] {
   return [
@@ -138,9 +95,6 @@ function forms(opcode: string, name: string, op32: ElementOp, op64: ElementOp): 
   ];
 }
 
-/** Results that differ from processor to processor within the error that the manual allows. */
-export const APPROXIMATE: ReadonlySet<string> = new Set(["rcpps", "rcpss", "rsqrtps", "rsqrtss"]);
-
 export const FLOAT_ARITHMETIC: readonly Row[] = [
   ...forms("51", "sqrt", single.sqrt32, double.sqrt64),
   ...forms("58", "add", add32, add64),
@@ -149,10 +103,6 @@ export const FLOAT_ARITHMETIC: readonly Row[] = [
   ...forms("5d", "min", single.min32, double.min64),
   ...forms("5e", "div", single.div32, double.div64),
   ...forms("5f", "max", single.max32, double.max64),
-  row("np 0f 52 /r", "rsqrtps Vx,Wx", packed32(reciprocalRoot), SSE),
-  row("f3 0f 52 /r", "rsqrtss Vd,Wd", scalar32(reciprocalRoot), SSE),
-  row("np 0f 53 /r", "rcpps Vx,Wx", packed32(reciprocal), SSE),
-  row("f3 0f 53 /r", "rcpss Vd,Wd", scalar32(reciprocal), SSE),
 
   row("f2 0f 7c /r", "haddps Vx,Wx", horizontal32(add32), SSE3),
   row("66 0f 7c /r", "haddpd Vx,Wx", horizontal64(add64), SSE3),

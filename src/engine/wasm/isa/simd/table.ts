@@ -13,6 +13,7 @@ import { LOGIC } from "./logic.ts";
 import { SIMD_MMX } from "./mmx.ts";
 import { SIMD_MOVES } from "./moves.ts";
 import { PACK } from "./pack.ts";
+import { RECIPROCAL } from "./reciprocal.ts";
 import { SHA_NI } from "./sha.ts";
 import { SIMD_SHIFT } from "./shift.ts";
 import { SHUFFLE } from "./shuffle.ts";
@@ -29,6 +30,7 @@ export const SIMD: readonly Row[] = [
   ...LANES,
   ...LOGIC,
   ...PACK,
+  ...RECIPROCAL,
   ...SHA_NI,
   ...SHUFFLE,
   ...SIMD_MMX,

@@ -1,4 +1,5 @@
 import { assertEquals } from "@std/assert";
+import { Seg, State } from "../../../../../../src/cpu/state.ts";
 import { hexOf, PAGE_AT, SimdRig } from "./simd_rig.ts";
 
 const A = "000102030405060708090a0b0c0d0e0f";
@@ -121,6 +122,15 @@ Deno.test("MASKMOVDQU writes the selected bytes to DS:RDI, whatever the alignmen
   rig.setHex(2, "80" + "00".repeat(7) + "ff7f" + "00".repeat(5) + "80");
   assertEquals(rig.run(0x66, 0x0f, 0xf7, 0xca), -1); // maskmovdqu xmm1, xmm2
   assertEquals(memory(rig, 5), "00" + "ee".repeat(7) + "08" + "ee".repeat(6) + "0f");
+});
+
+Deno.test("MASKMOVDQU takes a segment override and the address size", () => {
+  const rig = rigWith(0);
+  rig.cpu.s[State.SEGMENTS / 4 + Seg.FS * 4] = 0x20;
+  rig.setGpr(7, 0xdead_0000_0000_0000n + BigInt(PAGE_AT));
+  rig.setHex(2, "ff".repeat(16));
+  assertEquals(rig.run(0x64, 0x67, 0x66, 0x0f, 0xf7, 0xca), -1); // fs: maskmovdqu with edi
+  assertEquals(memory(rig, 0x20), A);
 });
 
 Deno.test("lanes are inserted and extracted by number, modulo their count", () => {
