@@ -70,7 +70,7 @@ export function parseEncoding(row: Row): Encoding {
       hasModrm = true;
       modrm = byte(row, word.slice(0, 2));
       modrmMask = 0xf8;
-    } else if (/^[0-9a-f]{2}$/.test(word)) {
+    } else if (/^[0-9a-f]{2}$/.test(word) && !isDisplacement(row, word)) {
       hasModrm = true;
       modrm = byte(row, word);
       modrmMask = 0xff;
@@ -88,6 +88,11 @@ const MANDATORY: ReadonlySet<string> = new Set(["66", "f2", "f3"]);
 const IMMEDIATES: ReadonlySet<string> = new Set(
   ["ib", "iw", "id", "iz", "iv", "cb", "cw", "cd", "cz", "cp", "mo", "is4"],
 );
+
+/** "cb" is a displacement where the operand is a branch's, else a ModRM byte; so is "cd". */
+function isDisplacement(row: Row, word: string): boolean {
+  return IMMEDIATES.has(word) && row.operands.some((operand) => operand[0] === "J");
+}
 
 function isOpcode(word: string): boolean {
   return word === "w0" || word === "w1" || /^[0-9a-f]{2}(\+r)?$/.test(word);
