@@ -48,7 +48,7 @@ export const MXCSR_FTZ = 1 << 15;
 export const MXCSR_DEFAULT = 0x1f80;
 
 /** Outcomes of comparisons. */
-export const LESS = -1;
+export const LESS: number = -1;
 /** See `LESS`. */
 export const EQUAL = 0;
 /** See `LESS`. */

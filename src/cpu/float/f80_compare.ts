@@ -1,7 +1,7 @@
 /** x87 comparisons and FXAM. */
 
-import { EQUAL, GREATER, IE, LESS, UNORDERED } from "./control.ts";
-import { begin, denormal, raise } from "./operate.ts";
+import { compare } from "./compare.ts";
+import { begin } from "./operate.ts";
 import { F80_FORMAT, setMode } from "./round.ts";
 import {
   A,
@@ -17,7 +17,8 @@ import {
 
 /**
  * FCOM, FICOM, FTST, FCOMI and, when `quiet`, FUCOM and FUCOMI: LESS, EQUAL, GREATER or UNORDERED.
- * When `result.stored` is 0 an unmasked exception keeps the instruction from popping.
+ * When `result.stored` is 0 an unmasked exception keeps the instruction from popping; the CPU writes
+ * the condition codes and EFLAGS all the same. C1 is cleared.
  */
 export function compareF80(
   aLo: number,
@@ -35,30 +36,6 @@ export function compareF80(
   unpackF80(A, aLo, aHi, aSe);
   unpackF80(B, bLo, bHi, bSe);
   return compare(quiet, A.denormal | B.denormal | operandFlags);
-}
-
-/** Compares A and B; quiet comparisons are invalid for signalling NaNs and no encodings only. */
-export function compare(quiet: boolean, denormals: number): number {
-  if (A.kind >= QUIET_NAN || B.kind >= QUIET_NAN) {
-    if (!quiet || A.kind > QUIET_NAN || B.kind > QUIET_NAN) raise(IE);
-    return UNORDERED;
-  }
-  denormal(denormals);
-  if (A.kind === ZERO && B.kind === ZERO) return EQUAL;
-  if (A.kind === ZERO) return B.sign === 1 ? GREATER : LESS;
-  if (A.sign !== B.sign && B.kind !== ZERO) return A.sign === 1 ? LESS : GREATER;
-  const magnitudes = compareMagnitudes();
-  return A.sign === 1 ? 0 - magnitudes : magnitudes;
-}
-
-/** Compares |A| and |B|, A no zero. */
-function compareMagnitudes(): number {
-  if (A.kind !== B.kind) return A.kind === INFINITE || B.kind === ZERO ? GREATER : LESS;
-  if (A.kind === INFINITE) return EQUAL;
-  if (A.exp !== B.exp) return A.exp > B.exp ? GREATER : LESS;
-  if (A.hi !== B.hi) return A.hi >>> 0 > B.hi >>> 0 ? GREATER : LESS;
-  if (A.lo === B.lo) return EQUAL;
-  return A.lo >>> 0 > B.lo >>> 0 ? GREATER : LESS;
 }
 
 /** Condition codes in the status word. */

@@ -64,7 +64,7 @@ export function yLog2xF80(
   finishInexact();
 }
 
-/** The cases of FYL2X with x = A and y = B that take no logarithm (SDM 2 table 3-49). */
+/** The cases of FYL2X with x = A and y = B that take no logarithm (SDM 2 FYL2X). */
 function isLogarithmSpecial(): boolean {
   if (A.kind === ZERO && B.kind !== ZERO) {
     if (B.kind === FINITE) raise(ZE);
@@ -114,7 +114,7 @@ export function yLog2xp1F80(
   finishInexact();
 }
 
-/** The cases of FYL2XP1 with x = A and y = B that take no logarithm (SDM 2 table 3-50). */
+/** The cases of FYL2XP1 with x = A and y = B that take no logarithm (SDM 2 FYL2XP1). */
 function isLogarithmP1Special(): boolean {
   if (
     A.kind === INFINITE && (A.sign === 1 || B.kind === ZERO) ||

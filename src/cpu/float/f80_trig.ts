@@ -153,7 +153,7 @@ export function atanF80(
   finish();
 }
 
-/** Z = the angle of y = A and x = B (SDM 2 table 3-34). */
+/** Z = the angle of y = A and x = B (SDM 2 FPATAN). */
 function setAngle(): void {
   const isFlat = A.kind === ZERO || B.kind === INFINITE && A.kind !== INFINITE;
   const isSteep = A.kind === INFINITE || B.kind === ZERO;

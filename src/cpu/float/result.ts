@@ -26,7 +26,7 @@ export interface FloatResult extends F80 {
   signExp: number;
   /** Exception flags that the operation raised, as bits of MXCSR and of the x87 status word. */
   flags: number;
-  /** 1 when the magnitude was rounded up: condition code C1 (SDM 1 §8.1.3.3). x87 only. */
+  /** 1 when the magnitude was rounded up: condition code C1 (SDM 1 §8.1.3.2). x87 only. */
   roundedUp: number;
   /**
    * 1 when the destination is to be written; 0 when an unmasked exception leaves the operands as

@@ -3,9 +3,9 @@
  * returned, both are in `result`. `result.flags` may leave out PE when MXCSR has PE set and masked.
  */
 
+import { compare } from "./compare.ts";
 import { GREATER, LESS, MXCSR_DAZ, PE } from "./control.ts";
 import { compareOrdinary, deliverF64, isOrdinaryF64, isPlain, numberFromF64 } from "./fast.ts";
-import { compare } from "./f80_compare.ts";
 import { roundToInteger } from "./integer.ts";
 import { add, divide, multiply, squareRoot } from "./operate.ts";
 import { result } from "./result.ts";

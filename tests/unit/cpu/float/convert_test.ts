@@ -169,7 +169,7 @@ Deno.test("quiet comparisons take quiet NaNs, not signalling ones", () => {
   assertEquals(result.flags, IE);
 });
 
-Deno.test("FXAM tells the classes apart (SDM 2 table 3-42)", () => {
+Deno.test("FXAM tells the classes apart (SDM 2 FXAM)", () => {
   const [c0, c2, c3] = [0x100, 0x400, 0x4000];
   for (
     const [value, expected] of [
