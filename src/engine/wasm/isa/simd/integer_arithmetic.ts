@@ -1,6 +1,7 @@
 /** Sums, differences, products, averages and absolute values of integer lanes (SDM 2B). */
 
 import { borrowOf as importedBorrowOf, carryOf as importedCarryOf } from "../../../../base/u64.ts";
+import { mulHigh as importedMulHigh } from "../../../../cpu/float/wide.ts";
 import type { Row } from "../row.ts";
 import { mmxAndXmm, mmxAndXmmPairs, xmm, xmmOfPairs } from "./lane_rows.ts";
 import { MMX_SSE, MMX_SSE2, MMX_SSSE3, SSE41, SSSE3 } from "./units.ts";
@@ -9,6 +10,7 @@ import * as words from "./words.ts";
 // V8 folds a module's own constants, not those of others.
 const carryOf = importedCarryOf;
 const borrowOf = importedBorrowOf;
+const mulHigh = importedMulHigh;
 
 function addPair(s: Int32Array, a: number, b: number): void {
   const lo = s[a] + s[b] | 0;
@@ -33,15 +35,6 @@ function mulSignedPair(s: Int32Array, a: number, b: number): void {
   const x = s[a], y = s[b];
   s[a] = Math.imul(x, y);
   s[a + 1] = mulHigh(x, y) - (x >> 31 & y) - (y >> 31 & x);
-}
-
-/** Bits 63:32 of the unsigned product. */
-function mulHigh(a: number, b: number): number {
-  const aLow = a & 0xffff, aHigh = a >>> 16;
-  const bLow = b & 0xffff, bHigh = b >>> 16;
-  const middle = (Math.imul(aHigh, bLow) >>> 0) + (Math.imul(aLow, bLow) >>> 16);
-  const cross = (Math.imul(aLow, bHigh) >>> 0) + middle % 0x1_0000;
-  return Math.imul(aHigh, bHigh) + Math.floor(middle / 0x1_0000) + Math.floor(cross / 0x1_0000) | 0;
 }
 
 /** PSADBW: the sum of the distances of the eight bytes. */
