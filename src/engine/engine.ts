@@ -96,10 +96,10 @@ export interface BusEngine extends Engine, CpuSignals {
   /** Instructions retired by all vCPUs; in a call of the bus, those before the one under way. */
   readonly retired: number;
   /**
-   * In a call of the bus: `run` returns BUDGET once `retired` has grown by `instructions`, the one
-   * under way included, or at the end of its budget, whichever is first.
+   * In a call of the bus: `run` returns BUDGET `instructions` after the one under way, or at the end
+   * of its budget, whichever is first.
    */
-  shorten(instructions: number): void;
+  limit(instructions: number): void;
   /** If `run` is under way, in a call of the bus: it returns KICKED after this instruction. */
   kick(): void;
 }

@@ -32,7 +32,7 @@ export class SliceRunner extends Runner {
     const engine = this.#engine;
     this.#deadlineNs = this.#nextDeadlineNs();
     const code = engine.run(clock.budget(this.#deadlineNs));
-    this.#deadlineNs = -Infinity; // nothing to shorten
+    this.#deadlineNs = -Infinity; // no slice to limit
     counters[code]++;
     if (code === ExitCode.HALT) this.#wait();
     this.take(code);
@@ -55,7 +55,8 @@ export class SliceRunner extends Runner {
     const deadlineNs = this.#nextDeadlineNs();
     if (deadlineNs >= this.#deadlineNs) return;
     this.#deadlineNs = deadlineNs;
-    this.#engine.shorten(this.clock.budget(deadlineNs));
+    // The instruction under way is the first of them.
+    this.#engine.limit(this.clock.budget(deadlineNs) - 1);
   }
 
   protected override poll(): void {

@@ -106,6 +106,8 @@ export class FakeBusEngine implements BusEngine {
   #left = 0;
   #kicked = false;
   #waits = false;
+  /** An interrupt has come before the guest waited for it. */
+  #woken = false;
 
   constructor(bus: CpuBus, program: readonly Instruction[], cpus = 1) {
     this.#bus = bus;
@@ -133,13 +135,14 @@ export class FakeBusEngine implements BusEngine {
       if (typeof next === "function") next(this.#bus);
       this.#retire(1);
       if (this.#kicked) return ExitCode.KICKED;
-      if (next === "hlt") return this.#halt();
+      if (next === "hlt" && !this.#woken) return this.#halt();
+      if (next === "hlt") this.#woken = false;
     }
     return ExitCode.BUDGET;
   }
 
-  shorten(instructions: number): void {
-    this.#left = Math.min(this.#left, instructions);
+  limit(instructions: number): void {
+    this.#left = Math.min(this.#left, 1 + instructions);
   }
 
   kick(): void {
@@ -163,8 +166,9 @@ export class FakeBusEngine implements BusEngine {
     this.signals.push(`startup ${vcpu} ${page}`);
   }
 
-  /** The vCPU that waits goes on. */
+  /** The vCPU goes on, or will not wait. */
   wake(): void {
+    this.#woken = !this.#waits;
     this.#waits = false;
     this.vcpus[0].state.setEvent(Event.MP_STATE, MpState.RUNNABLE);
   }
