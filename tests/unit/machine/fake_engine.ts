@@ -106,8 +106,6 @@ export class FakeBusEngine implements BusEngine {
   #left = 0;
   #kicked = false;
   #waits = false;
-  /** An interrupt has come before the guest waited for it. */
-  #woken = false;
 
   constructor(bus: CpuBus, program: readonly Instruction[], cpus = 1) {
     this.#bus = bus;
@@ -135,8 +133,7 @@ export class FakeBusEngine implements BusEngine {
       if (typeof next === "function") next(this.#bus);
       this.#retire(1);
       if (this.#kicked) return ExitCode.KICKED;
-      if (next === "hlt" && !this.#woken) return this.#halt();
-      if (next === "hlt") this.#woken = false;
+      if (next === "hlt") return this.#halt();
     }
     return ExitCode.BUDGET;
   }
@@ -166,9 +163,8 @@ export class FakeBusEngine implements BusEngine {
     this.signals.push(`startup ${vcpu} ${page}`);
   }
 
-  /** The vCPU goes on, or will not wait. */
+  /** The vCPU that waits goes on. */
   wake(): void {
-    this.#woken = !this.#waits;
     this.#waits = false;
     this.vcpus[0].state.setEvent(Event.MP_STATE, MpState.RUNNABLE);
   }

@@ -2,7 +2,6 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { DenovisorError } from "../../../src/base/errors.ts";
 import { gpa } from "../../../src/base/u64.ts";
 import type { CpuBus } from "../../../src/engine/cpu_bus.ts";
-import { RealClock } from "../../../src/machine/clock.ts";
 import { raise, Signal } from "../../../src/machine/signals.ts";
 import { readCounters } from "../../../src/machine/stats.ts";
 import { Port } from "../../../src/platform/layout.ts";
@@ -147,19 +146,6 @@ Deno.test("two runs by the virtual clock have the same slices and the same time"
     return [machine.run(), engine.slices, clock.nowNs(), clock.wallMs()];
   });
   assertEquals(one, two);
-});
-
-Deno.test("by the real clock a guest that waits sleeps until its device is due", () => {
-  const parts = fakeBusMachine([
-    (bus) => bus.writePort(Port.CMOS_INDEX, 1, 0x0b),
-    (bus) => bus.writePort(Port.CMOS_DATA, 1, 0x42), // 1024 times a second
-    "hlt",
-    powerOff,
-  ], { clock: new RealClock(), attach: wakeOnPoll(() => parts.engine.wake()) });
-  const before = parts.clock.nowNs();
-  assertEquals(parts.machine.run(), { kind: "power-off" });
-  const waited = parts.clock.nowNs() - before;
-  assert(waited > 1000 && waited < 5e8, `it waited ${waited} ns`);
 });
 
 Deno.test("a machine that cannot load its guest gives an engine on its bus back", () => {

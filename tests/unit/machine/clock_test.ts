@@ -1,0 +1,60 @@
+import { assert, assertEquals } from "@std/assert";
+import { RealClock, VIRTUAL_EPOCH_MS, VirtualClock } from "../../../src/machine/clock.ts";
+import { createSignals, raise, Signal } from "../../../src/machine/signals.ts";
+
+const MS = 1e6;
+
+Deno.test("the real clock sleeps until a deadline, and not at all when a signal is raised", () => {
+  const clock = new RealClock();
+  const signals = createSignals();
+  const before = clock.nowNs();
+  clock.idle(before + 20 * MS, signals);
+  const slept = clock.nowNs() - before;
+  assert(slept >= 19 * MS && slept < 500 * MS, `it slept ${slept} ns`);
+  raise(signals, Signal.INPUT);
+  const again = clock.nowNs();
+  clock.idle(Infinity, signals);
+  assert(clock.nowNs() - again < 500 * MS);
+});
+
+Deno.test("by the real clock slices are short when a deadline is near", () => {
+  const clock = new RealClock();
+  const far = clock.budget(Infinity);
+  assertEquals(clock.budget(clock.nowNs() + 1000 * MS), far);
+  assert(clock.budget(clock.nowNs() + MS) < far / 5);
+  assert(clock.budget(clock.nowNs() - MS) >= 1);
+});
+
+Deno.test("the virtual clock counts instructions and what was skipped", () => {
+  const clock = new VirtualClock();
+  const signals = createSignals();
+  const counter = { retired: 0 };
+  clock.attach(counter);
+  assertEquals([clock.nowNs(), clock.wallMs()], [0, Date.UTC(2026, 0, 1)]);
+  counter.retired = 1234;
+  clock.idle(2_000_000.5, signals);
+  assertEquals(clock.nowNs(), 2_000_001);
+  clock.idle(5, signals);
+  assertEquals(clock.nowNs(), 2_000_001, "it never runs backwards");
+  counter.retired += 500_000;
+  assertEquals(clock.wallMs(), VIRTUAL_EPOCH_MS + 2.500_001);
+});
+
+Deno.test("by the virtual clock a slice ends at the deadline, and always has an instruction", () => {
+  const clock = new VirtualClock();
+  clock.attach({ retired: 1000 });
+  assertEquals(
+    [1999, 1000.5, 1000, 3, 1e12, Infinity].map((deadline) => clock.budget(deadline)),
+    [999, 1, 1, 1, 100_000, 100_000],
+  );
+});
+
+Deno.test("by the virtual clock a guest without a deadline sleeps until a signal", () => {
+  const clock = new VirtualClock();
+  const signals = createSignals();
+  raise(signals, Signal.INPUT);
+  const before = performance.now();
+  clock.idle(Infinity, signals);
+  assert(performance.now() - before < 500);
+  assertEquals(clock.nowNs(), 0);
+});
