@@ -1,5 +1,7 @@
 /** `denovisor boot`: runs a guest with its console on this terminal. */
 
+import { chooseEngine } from "../vm/choose_engine.ts";
+import { checkOptions, type ClockChoice, type VmOptions } from "../vm/options.ts";
 import { chooseGuest } from "./choose_guest.ts";
 import { command } from "./command.ts";
 import { flag, optionalValue, quote, usage, value, valueOr, values } from "./options.ts";
@@ -16,6 +18,10 @@ export const boot = command({
     "is detected. Without --kernel and --bios it is the Debian guest, which is fetched first when " +
     "it is not there yet (see denovisor guest pull), and where that cannot be, a small guest that is " +
     "part of denovisor.",
+    "KVM runs the guest where it can do so on the processor; else the wasm engine does, which needs " +
+    "neither /dev/kvm nor a permission but --allow-read. By its virtual clock an instruction takes a " +
+    "nanosecond, a guest that waits is at its next timer at once, and it is 2026-01-01 when it starts: " +
+    "the same run each time. By the real clock its time is the host's.",
     "On a terminal every key goes to the guest; Ctrl-A x quits, Ctrl-A h helps. Without a terminal " +
     "stdin is passed on to the guest, and nothing waits for it.",
     "Exit status: 0 when the guest powers off or resets, 124 on --timeout, 3 on a triple fault, 2 for " +
@@ -36,7 +42,17 @@ export const boot = command({
     bios: value("FILE", "firmware, which ends at 4 GiB", reader.path),
     memory: valueOr("SIZE", "256M", "guest RAM: a number with K, M or G", reader.memory),
     cpus: valueOr("N", "1", "number of vCPUs", reader.cpus),
-    engine: valueOr("ENGINE", "auto", "what runs guest code: auto or kvm", reader.engine),
+    engine: valueOr("ENGINE", "auto", "what runs guest code: auto, kvm or wasm", reader.engine),
+    mmu: value(
+      "MODE",
+      "how the wasm engine translates addresses: tdp (default) or shadow, with the same results",
+      reader.mmu,
+    ),
+    clock: value(
+      "CLOCK",
+      "the guest's time with the wasm engine: real, the default when stdin is a terminal, or virtual",
+      reader.clock,
+    ),
     "debug-exit": flag("let the guest end the run with a status by port 0xf4"),
     timeout: value("SECONDS", "end the run after so long", reader.seconds),
     trace: value(
@@ -64,28 +80,37 @@ export const boot = command({
         `Cannot use --initrd ${quote(options.initrd[0])}: found no --kernel, expected one with it`,
       );
     }
-    const guest = ownGuest ? await chooseGuest(options, voice) : {
+    const machine: VmOptions = {
+      bios: options.bios,
+      memory: options.trace === undefined
+        ? options.memory
+        : { size: options.memory, paging: "mmu", trace: options.trace },
+      cpus: options.cpus,
+      engine: options.engine,
+      mmu: options.mmu,
+      clock: options.clock,
+      debugExit: options["debug-exit"],
+      timeoutMs: options.timeout,
+    };
+    const engine = chooseEngine(checkOptions(machine));
+    const guest = ownGuest ? await chooseGuest(engine, options.append, voice) : {
       kernel: options.kernel,
       initrd: options.initrd,
       append: options.append,
       pipedInput: { after: undefined, atEnd: "" },
     };
+    const { kernel, initrd, append, pipedInput } = guest;
+    const clock = options.clock ?? defaultClock(engine.name);
     return await runGuest({
-      vm: {
-        kernel: guest.kernel,
-        initrd: guest.initrd,
-        append: guest.append,
-        bios: options.bios,
-        memory: options.trace === undefined
-          ? options.memory
-          : { size: options.memory, paging: "mmu", trace: options.trace },
-        cpus: options.cpus,
-        engine: options.engine,
-        debugExit: options["debug-exit"],
-        timeoutMs: options.timeout,
-      },
-      pipedInput: guest.pipedInput,
+      vm: { ...machine, clock, kernel, initrd, append },
+      engine,
+      pipedInput,
       stats: options.stats,
     }, voice);
   },
 });
+
+/** Someone who types wants to see the guest wait. */
+function defaultClock(engine: "kvm" | "wasm"): ClockChoice | undefined {
+  return engine === "wasm" && Deno.stdin.isTerminal() ? "real" : undefined;
+}

@@ -3,8 +3,7 @@
 import { DenovisorError } from "../base/errors.ts";
 import { BUILTIN_GUEST_AUTO } from "../boot/builtin_guest.ts";
 import type { KvmProbe } from "../engine/kvm/probe.ts";
-import { chooseEngine, probeOnce } from "../vm/choose_engine.ts";
-import type { EngineChoice } from "../vm/options.ts";
+import { type EngineReport, probeOnce } from "../vm/choose_engine.ts";
 import type { PipedInput } from "./console_link.ts";
 import { cachedGuest, COMMAND_LINE, type DebianGuest } from "./debian/guest.ts";
 import { READY_LINE } from "./debian/init.ts";
@@ -25,24 +24,20 @@ const END_OF_INPUT = "\x04";
 /** What the built-in guest says when it reads its console (tests/guests/demo.s). */
 const BUILTIN_READY = "Type a line";
 
-/** The user's part in the choice. */
-export interface GuestWishes {
-  readonly engine: EngineChoice;
-  readonly append: string | undefined;
-}
-
 /**
- * The Debian guest, fetched first when it has to be, where the host can run it; else the built-in
- * one. Says which and why.
- * @throws DenovisorError `kvm-unavailable` when nothing can run on this host: before a fetch.
+ * The Debian guest, fetched first when it has to be, where `engine` can run it; else the built-in one.
+ * Says which and why.
  */
 export async function chooseGuest(
-  wishes: GuestWishes,
+  engine: EngineReport,
+  append: string | undefined,
   voice: Voice,
   probe: () => KvmProbe = probeOnce,
 ): Promise<GuestChoice> {
-  chooseEngine(wishes.engine, probe);
-  const found = await findDebian(voice, probe());
+  const interpreted = engine.name === "kvm" && probe().ring0 === "interpreted";
+  const found = interpreted
+    ? "this host's KVM interprets guest kernels, at which Debian's takes minutes and then stops"
+    : await findDebian(voice);
   if (typeof found === "string") {
     voice.say(`Taking the built-in guest: ${found}`);
     // Without a terminal nobody may ever type what it waits for.
@@ -50,7 +45,7 @@ export async function chooseGuest(
     return {
       kernel: undefined,
       initrd: [],
-      append: wishes.append ?? auto,
+      append: append ?? auto,
       pipedInput: { after: BUILTIN_READY, atEnd: END_OF_INPUT },
     };
   }
@@ -58,16 +53,13 @@ export async function chooseGuest(
   return {
     kernel: found.kernel,
     initrd: [found.initramfs],
-    append: wishes.append === undefined ? COMMAND_LINE : `${COMMAND_LINE} ${wishes.append}`,
+    append: append === undefined ? COMMAND_LINE : `${COMMAND_LINE} ${append}`,
     pipedInput: { after: READY_LINE, atEnd: END_OF_INPUT },
   };
 }
 
 /** The guest, or why it is not to be. */
-async function findDebian(voice: Voice, kvm: KvmProbe): Promise<DebianGuest | string> {
-  if (kvm.ring0 === "interpreted") {
-    return "this host's KVM interprets guest kernels, at which Debian's takes minutes and then stops";
-  }
+async function findDebian(voice: Voice): Promise<DebianGuest | string> {
   try {
     return await cachedGuest() ?? await fetchGuest(mirrorFromEnvironment(), voice);
   } catch (error) {

@@ -13,14 +13,19 @@ const INPUT_CHUNK_BYTES = 16 * 1024;
 const LINE_FEED = 10;
 
 /**
- * Writes all the guest's output to stdout. Resolves with true at its end, with false when nobody
+ * Writes all the guest's output to stdout, each piece after a call of `onOutput`. Resolves with true at its end, with false when nobody
  * reads stdout any more.
  * @throws DenovisorError `file` when stdout cannot be written: a full disk.
  */
-export async function forwardOutput(from: Console, voice: Voice): Promise<boolean> {
+export async function forwardOutput(
+  from: Console,
+  voice: Voice,
+  onOutput: () => void,
+): Promise<boolean> {
   const shared = Deno.stdout.isTerminal() && Deno.stderr.isTerminal();
   try {
     for await (const chunk of from.readable) {
+      onOutput();
       for (let at = 0; at < chunk.length;) at += await Deno.stdout.write(chunk.subarray(at));
       if (shared) voice.insideLine = chunk.at(-1) !== LINE_FEED;
     }

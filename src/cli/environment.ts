@@ -1,11 +1,7 @@
 /** Variables of the environment. */
 
-/** The variable `name`; undefined when it is not set, is empty, or may not be read. */
+/** The variable `name`; undefined when it is not set, is empty, or may not be read: nobody is asked. */
 export function environment(name: string): string | undefined {
-  try {
-    return Deno.env.get(name) || undefined;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotCapable) return undefined;
-    throw error;
-  }
+  const { state } = Deno.permissions.querySync({ name: "env", variable: name });
+  return state === "granted" ? Deno.env.get(name) || undefined : undefined;
 }

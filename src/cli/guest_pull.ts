@@ -1,6 +1,8 @@
 /** `denovisor guest pull debian`: fetches the stock guest. */
 
+import { DenovisorError } from "../base/errors.ts";
 import { command } from "./command.ts";
+import { cacheFolder } from "./debian/cache.ts";
 import { cachedGuest, type DebianGuest, pullGuest } from "./debian/guest.ts";
 import { DEFAULT_MIRROR } from "./debian/mirror.ts";
 import { environment } from "./environment.ts";
@@ -44,12 +46,22 @@ export const guestPull = command({
   },
 });
 
-/** Fetches the guest from `mirror`, saying so. Errors as of `pullGuest`. */
-export function fetchGuest(mirror: URL, voice: Voice): Promise<DebianGuest> {
+/**
+ * Fetches the guest from `mirror`, saying so. Errors as of `pullGuest`, and `fetch` or `file` where
+ * Deno may not do that: nobody is asked.
+ */
+export async function fetchGuest(mirror: URL, voice: Voice): Promise<DebianGuest> {
+  const { host } = mirror;
+  if (Deno.permissions.querySync({ name: "net", host }).state !== "granted") {
+    throw new DenovisorError("fetch", `Cannot fetch from ${host}: expected --allow-net`, { host });
+  }
+  if (Deno.permissions.querySync({ name: "write", path: cacheFolder() }).state !== "granted") {
+    throw new DenovisorError("file", "Cannot keep what is fetched: expected --allow-write");
+  }
   if (mirror.protocol !== "https:") {
     voice.say(`Fetching from ${mirror.href} without TLS: its files are only checked by each other`);
   }
-  return pullGuest(mirror, progressOn(voice));
+  return await pullGuest(mirror, progressOn(voice));
 }
 
 /**

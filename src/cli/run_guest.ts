@@ -1,11 +1,13 @@
 /** One run of a guest, its console on this process's terminal or pipes. */
 
 import { describeOutcome } from "../machine/outcome.ts";
+import type { EngineReport } from "../vm/choose_engine.ts";
 import type { VmOptions } from "../vm/options.ts";
 import { Vm, type VmOutcome } from "../vm/vm.ts";
 import { forwardInput, forwardKeys, forwardOutput, type PipedInput } from "./console_link.ts";
 import { EndingSignals } from "./ending_signals.ts";
 import { ESCAPE_HELP } from "./escape_keys.ts";
+import { ExecutionProgress } from "./execution_progress.ts";
 import { exitStatus, type StopCause } from "./exit_status.ts";
 import { RawTerminal } from "./raw_terminal.ts";
 import { sayStats, type StatsFormat } from "./stats.ts";
@@ -17,6 +19,8 @@ const LAST_WORDS_MS = 500;
 /** How to run the guest. */
 export interface RunOptions {
   readonly vm: VmOptions;
+  /** Which engine that will be, and why. */
+  readonly engine: EngineReport;
   readonly pipedInput: PipedInput;
   readonly stats: StatsFormat | undefined;
 }
@@ -27,14 +31,15 @@ export interface RunOptions {
  */
 export async function runGuest(options: RunOptions, voice: Voice): Promise<number> {
   using signals = new EndingSignals();
-  const booting = Vm.boot(options.vm);
+  const { name, reason } = options.engine;
+  const booting = Vm.boot({ ...options.vm, engine: name });
   const booted = await Promise.race([booting, signals.first]);
   if (typeof booted === "string") {
     booting.then((vm) => vm[Symbol.asyncDispose](), () => {}); // the process ends before that
     return exitStatus({ kind: "stopped" }, booted);
   }
   await using vm = booted;
-  voice.say(`Taking the engine ${vm.engine.name}: ${vm.engine.reason}`);
+  voice.say(`Taking the engine ${name}: ${reason}`);
   voice.say(`Booting ${vm.description}`);
   const { outcome, stoppedBy } = await attend(vm, signals, options.pipedInput, voice);
   voice.say(describeOutcome(outcome));
@@ -50,9 +55,10 @@ async function attend(
   voice: Voice,
 ): Promise<{ outcome: VmOutcome; stoppedBy: StopCause | undefined }> {
   using terminal = RawTerminal.enter();
+  using progress = ExecutionProgress.of(vm, voice);
   const stop = Promise.withResolvers<StopCause>();
   signals.first.then(stop.resolve);
-  const output = forwardOutput(vm.console, voice).then((read) => {
+  const output = forwardOutput(vm.console, voice, () => progress?.end()).then((read) => {
     if (!read) stop.resolve("SIGPIPE");
   });
   if (terminal === undefined) forwardInput(vm.console, pipedInput);

@@ -34,6 +34,11 @@ function statsLines(stats: VmStats): string[] {
       stats.wallSeconds.toFixed(3)
     } s, its first instruction ` +
     `${firstInstructionMs.toFixed(0)} ms after the start of the process`,
+    ...stats.instructions === 0 ? [] : [
+      `Instructions: ${stats.instructions}, ${
+        (stats.instructions / stats.wallSeconds / 1e6).toFixed(1)
+      } million a second; guest time ${stats.guestSeconds.toFixed(3)} s`,
+    ],
     `Exits: ${list(stats.exits)}`,
     `Accesses that no device took: ports ${stats.unclaimedPorts}, MMIO ${stats.unclaimedMmio}`,
     ...Object.keys(stats.engineCounters).length === 0

@@ -2,7 +2,14 @@
 
 import { DenovisorError } from "../base/errors.ts";
 import { MAX_MEMORY_BYTES } from "../memory/guest_memory.ts";
-import { type EngineChoice, MAX_CPUS, MAX_TIMEOUT_MS, parseMemory } from "../vm/options.ts";
+import {
+  type ClockChoice,
+  type EngineChoice,
+  MAX_CPUS,
+  MAX_TIMEOUT_MS,
+  type MmuChoice,
+  parseMemory,
+} from "../vm/options.ts";
 import type { Reader } from "./options.ts";
 
 /** A path: any text but the empty one. */
@@ -79,4 +86,10 @@ export function oneOf<const Words extends readonly string[]>(
 }
 
 /** An engine, or auto. */
-export const engine: Reader<EngineChoice> = oneOf("auto", "kvm");
+export const engine: Reader<EngineChoice> = oneOf("auto", "kvm", "wasm");
+
+/** How the wasm engine translates addresses. */
+export const mmu: Reader<MmuChoice> = oneOf("tdp", "shadow");
+
+/** Which time the wasm engine's guest has. */
+export const clock: Reader<ClockChoice> = oneOf("real", "virtual");

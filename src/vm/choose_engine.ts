@@ -4,7 +4,7 @@
 
 import { DenovisorError } from "../base/errors.ts";
 import { type KvmProbe, probeKvm } from "../engine/kvm/probe.ts";
-import type { EngineChoice } from "./options.ts";
+import { type CheckedOptions, WASM_MAX_CPUS, WASM_MEMORY_BYTES } from "./options.ts";
 
 /** The engine that was taken. */
 export interface EngineReport {
@@ -13,6 +13,12 @@ export interface EngineReport {
   /** One clause for people: why this one. */
   readonly reason: string;
 }
+
+/** The options that the choice goes by. */
+export type EngineWishes = Pick<
+  CheckedOptions,
+  "engine" | "mmu" | "clock" | "cpus" | "memoryBytes" | "paging"
+>;
 
 /** What this process found of KVM; looking again would cost the time of a guest. */
 let found: KvmProbe | undefined;
@@ -24,19 +30,51 @@ export function probeOnce(): KvmProbe {
 }
 
 /**
- * Picks the engine for `choice`. "auto" looks at KVM first and takes it wherever it can run guests,
- * also where it interprets them; "kvm" is taken unseen.
- * @throws DenovisorError `kvm-unavailable` when no engine is left.
+ * Picks the engine. "auto" takes KVM where it runs guest kernels on the processor, else the wasm
+ * engine; an option that only one engine has decides for that one. What was asked for is taken unseen.
+ * @throws DenovisorError `kvm-unavailable` when the options need KVM and it cannot be used, `usage`
+ * when they need both engines.
  */
 export function chooseEngine(
-  choice: EngineChoice,
+  wishes: EngineWishes,
   probe: () => KvmProbe = probeOnce,
 ): EngineReport {
-  if (choice === "kvm") return { name: "kvm", reason: "it was asked for" };
-  const { status, reason, fix } = probe();
-  if (status === "ready") return { name: "kvm", reason };
+  const { engine } = wishes;
+  if (engine !== "auto") return { name: engine, reason: "it was asked for" };
+  const kvmOnly = optionOfKvm(wishes);
+  const wasmOnly = wishes.mmu === undefined
+    ? wishes.clock === undefined ? undefined : "clock"
+    : "mmu";
+  if (wasmOnly !== undefined) {
+    if (kvmOnly === undefined) {
+      return { name: "wasm", reason: `only it has the option ${wasmOnly}` };
+    }
+    const message = `Cannot use the option ${wasmOnly}: found ${kvmOnly}, which only the engine ` +
+      "kvm takes, expected options of one engine";
+    throw new DenovisorError("usage", message, { option: wasmOnly });
+  }
+  const kvm = probe();
+  const ready = kvm.status === "ready";
+  if (ready && kvm.ring0 === "native") return { name: "kvm", reason: kvm.reason };
+  if (kvmOnly === undefined) return { name: "wasm", reason: whyNot(kvm) };
+  if (ready) return { name: "kvm", reason: `only it takes ${kvmOnly}; ${kvm.reason}` };
+  throw new DenovisorError(
+    "kvm-unavailable",
+    `Cannot run this guest: only KVM takes ${kvmOnly}, and ${whyNot(kvm)}`,
+    { status: kvm.status },
+  );
+}
+
+/** The option that only KVM takes, with its value. */
+function optionOfKvm({ cpus, memoryBytes, paging }: EngineWishes): string | undefined {
+  if (paging !== undefined) return 'memory.paging "mmu"';
+  if (cpus > WASM_MAX_CPUS) return `${cpus} vCPUs`;
+  if (memoryBytes > WASM_MEMORY_BYTES) return `${memoryBytes} bytes of RAM`;
+  return undefined;
+}
+
+function whyNot({ status, reason, fix }: KvmProbe): string {
+  if (status === "ready") return reason;
   const hint = fix === undefined ? "" : `; to fix it: ${fix}`;
-  throw new DenovisorError("kvm-unavailable", `Cannot run guests with KVM: ${reason}${hint}`, {
-    status,
-  });
+  return `KVM cannot be used: ${reason}${hint}`;
 }

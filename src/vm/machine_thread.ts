@@ -4,15 +4,14 @@
 
 import { DenovisorError } from "../base/errors.ts";
 import { createRing } from "../base/ring.ts";
-import { ApThreads } from "../engine/kvm/ap_threads.ts";
-import { KvmControl, KvmKicker } from "../engine/kvm/control.ts";
-import { PagerThread, type PagingOptions } from "../engine/kvm/pager/pager_thread.ts";
+import type { PagerThread, PagingOptions } from "../engine/kvm/pager/pager_thread.ts";
 import type { GuestMemory } from "../memory/guest_memory.ts";
 import { AlarmClock, createAlarm } from "../machine/alarm.ts";
 import type { MachineOutcome } from "../machine/outcome.ts";
 import { createSignals, raise, raised, Signal } from "../machine/signals.ts";
 import { COUNTER_BYTES } from "../machine/stats.ts";
-import type { MachineMessage, MachineSetup, SharedState } from "./messages.ts";
+import { KvmThreads } from "./kvm_threads.ts";
+import type { EngineSetup, MachineMessage, MachineSetup, SharedState } from "./messages.ts";
 
 /** Bytes that the guest may write while the main thread is busy, before it has to wait. */
 const OUTPUT_BYTES = 64 * 1024;
@@ -37,19 +36,17 @@ export interface ThreadEnd {
 export class MachineThread implements AsyncDisposable {
   readonly shared: SharedState;
   readonly #worker: Worker;
-  readonly #control: KvmControl;
+  readonly #cpus: number;
   readonly #ready = Promise.withResolvers<string>();
   readonly #ended = Promise.withResolvers<ThreadEnd>();
-  /** Alarm, kicker and timers of a run. */
+  /** Alarm and timers of a run. */
   readonly #resources = new DisposableStack();
-  #kicker: KvmKicker | undefined;
-  #aps: ApThreads | undefined;
-  #apError: DenovisorError | undefined;
-  #pager: PagerThread | undefined;
+  /** Undefined with another engine. */
+  #kvm: KvmThreads | undefined;
   #state: "starting" | "running" | "gone" = "starting";
 
   constructor(cpus: number) {
-    this.#control = new KvmControl(cpus);
+    this.#cpus = cpus;
     this.shared = {
       signals: createSignals(),
       counters: new Float64Array(new SharedArrayBuffer(COUNTER_BYTES)),
@@ -57,7 +54,6 @@ export class MachineThread implements AsyncDisposable {
       input: createRing(INPUT_BYTES),
       output: createRing(OUTPUT_BYTES),
       debug: createRing(DEBUG_BYTES),
-      kvm: this.#control.buffer,
     };
     // Who asks later still gets the error; nobody has to ask.
     this.#ready.promise.catch(() => {});
@@ -75,40 +71,42 @@ export class MachineThread implements AsyncDisposable {
   }
 
   /**
-   * Has a thread bring `memory` in when it is touched: before anyone touches it.
+   * Has a thread bring `memory` in when it is touched: before anyone touches it. With KVM only.
    * @throws DenovisorError `pager` where the host cannot do that
    */
   page(memory: GuestMemory, options: PagingOptions): PagerThread {
-    const pager = new PagerThread(memory, options, this.#control);
-    this.#pager = pager;
-    pager.failure.then(() => this.stop());
-    return pager;
+    return this.#useKvm().page(memory, options);
   }
 
   /**
-   * Builds the machine and starts the guest; resolves with the description of what was loaded.
-   * The thread takes over the buffers of `transfer`.
+   * Builds the machine and starts the guest, on KVM where `engine` is undefined; resolves with the
+   * description of what was loaded. The thread takes over the buffers of `transfer`.
    * @throws DenovisorError of the machine, `kvm-unavailable` when it cannot be stopped from here.
    */
-  start(setup: Omit<MachineSetup, "shared">, transfer: readonly ArrayBuffer[]): Promise<string> {
+  start(
+    setup: Omit<MachineSetup, "shared" | "engine" | "cpus">,
+    engine: EngineSetup & { readonly name: "wasm" } | undefined,
+    transfer: readonly ArrayBuffer[],
+  ): Promise<string> {
     if (this.#state === "gone") return this.#ready.promise; // its thread failed
-    this.#kicker = this.#resources.use(new KvmKicker(this.#control));
-    this.#resources.use(new AlarmClock(this.shared.alarm, () => this.raise(Signal.DEADLINE)));
-    if (setup.cpus > 1) {
-      this.#aps = new ApThreads(this.#control);
-      this.#aps.failure.then((error) => {
-        this.#apError ??= error;
-        this.stop();
-      });
+    if (engine === undefined) {
+      this.#useKvm().start();
+      this.#resources.use(new AlarmClock(this.shared.alarm, () => this.raise(Signal.DEADLINE)));
     }
-    this.#worker.postMessage({ ...setup, shared: this.shared }, [...transfer]);
+    const message: MachineSetup = {
+      ...setup,
+      cpus: this.#cpus,
+      engine: engine ?? { name: "kvm", control: this.#useKvm().control.buffer },
+      shared: this.shared,
+    };
+    this.#worker.postMessage(message, [...transfer]);
     this.#state = "running";
     return this.#ready.promise;
   }
 
   /** Counters of the pager and its MMU; none when the kernel does the paging. */
   get mmuCounters(): Readonly<Record<string, number>> {
-    return this.#pager?.stats() ?? {};
+    return this.#kvm?.pager?.stats() ?? {};
   }
 
   /** Resolves when the run has ended and nothing of the engine is left. */
@@ -118,15 +116,15 @@ export class MachineThread implements AsyncDisposable {
 
   /** Tells the machine something; nothing happens once the run has ended. */
   raise(signal: Signal): void {
-    if (raise(this.shared.signals, signal) && this.#state === "running") this.#kicker?.kick();
+    if (raise(this.shared.signals, signal) && this.#state === "running") this.#kvm?.kick();
   }
 
   /** Ends the run: `ended` resolves soon after. Idempotent. */
   stop(): void {
     if (this.#state !== "running" || raised(this.shared.signals, Signal.STOP)) return;
     this.raise(Signal.STOP);
-    const again = setInterval(() => this.#kicker?.kick(), KICK_AGAIN_MS);
-    const release = setTimeout(() => this.#pager?.release(), RELEASE_MS);
+    const again = setInterval(() => this.#kvm?.kick(), KICK_AGAIN_MS);
+    const release = setTimeout(() => this.#kvm?.pager?.release(), RELEASE_MS);
     const giveUp = setTimeout(() => this.#giveUp(), GIVE_UP_MS);
     this.#resources.defer(() => {
       clearInterval(again);
@@ -155,14 +153,14 @@ export class MachineThread implements AsyncDisposable {
 
   async #finish({ outcome, engineStats }: ThreadEnd): Promise<void> {
     await this.#close();
-    const error = this.#apError ?? this.#pager?.error;
+    const error = this.#kvm?.error;
     if (error === undefined) this.#ended.resolve({ outcome, engineStats });
     else this.#ended.reject(error);
   }
 
   async #fail(error: DenovisorError): Promise<void> {
     await this.#close();
-    const first = this.#pager?.error ?? error;
+    const first = this.#kvm?.pager?.error ?? error;
     this.#ready.reject(first);
     this.#ended.reject(first);
   }
@@ -183,8 +181,12 @@ export class MachineThread implements AsyncDisposable {
     if (this.#state === "gone") return;
     this.#state = "gone";
     this.#resources.dispose();
+    this.#kvm?.endKicks();
     this.#worker.terminate();
-    await this.#aps?.[Symbol.asyncDispose]();
-    await this.#pager?.[Symbol.asyncDispose]();
+    await this.#kvm?.[Symbol.asyncDispose]();
+  }
+
+  #useKvm(): KvmThreads {
+    return this.#kvm ??= new KvmThreads(this.#cpus, () => this.stop());
   }
 }

@@ -9,9 +9,10 @@ import { asDenovisorError } from "../base/errors.ts";
 import { RingReader, RingWriter } from "../base/ring.ts";
 import { KvmControl } from "../engine/kvm/control.ts";
 import { KvmEngine } from "../engine/kvm/kvm_engine.ts";
+import { WasmEngine } from "../engine/wasm/wasm_engine.ts";
 import { AlarmSetter } from "../machine/alarm.ts";
-import { RealClock } from "../machine/clock.ts";
-import { Machine } from "../machine/machine.ts";
+import { type MachineClock, RealClock, VirtualClock } from "../machine/clock.ts";
+import { type EngineMaker, Machine } from "../machine/machine.ts";
 import { GuestMemory } from "../memory/guest_memory.ts";
 import type { MachineMessage, MachineSetup } from "./messages.ts";
 
@@ -32,19 +33,18 @@ function host(setup: MachineSetup): MachineMessage {
 }
 
 function build(setup: MachineSetup): Machine {
-  const { cpus, source, firmware, debugExit, shared } = setup;
+  const { cpus, engine, source, firmware, debugExit, shared } = setup;
   const memory = GuestMemory.attach(setup.memory);
   const input = new RingReader(shared.input);
   const output = new RingWriter(shared.output);
   const debug = new RingWriter(shared.debug);
   const alarm = new AlarmSetter(shared.alarm);
+  const isVirtual = engine.name === "wasm" && engine.clock === "virtual";
+  const clock = isVirtual ? new VirtualClock() : new RealClock();
   return new Machine({
     memory,
     cpus,
-    engine: {
-      irqchip: "engine",
-      create: () => new KvmEngine({ memory, cpus, control: KvmControl.attach(shared.kvm) }),
-    },
+    engine: makerOf(setup, memory, clock),
     source,
     firmware,
     console: {
@@ -53,11 +53,24 @@ function build(setup: MachineSetup): Machine {
     },
     debugOutput: { put: (byte) => void debug.writeByte(byte) },
     debugExit,
-    clock: new RealClock(),
+    clock,
     signals: shared.signals,
     counters: shared.counters,
     setAlarm: (epochMs) => alarm.set(epochMs),
   });
+}
+
+function makerOf(
+  { engine, cpus }: MachineSetup,
+  memory: GuestMemory,
+  clock: MachineClock,
+): EngineMaker {
+  if (engine.name === "kvm") {
+    const control = KvmControl.attach(engine.control);
+    return { irqchip: "engine", create: () => new KvmEngine({ memory, cpus, control }) };
+  }
+  const { mmu } = engine;
+  return { irqchip: "machine", create: (bus) => new WasmEngine({ memory, cpus, bus, clock, mmu }) };
 }
 
 function post(message: MachineMessage): void {

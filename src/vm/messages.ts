@@ -6,11 +6,19 @@ import type { ErrorMessage } from "../base/errors.ts";
 import type { BootSource, NamedBytes } from "../boot/boot.ts";
 import type { MachineOutcome } from "../machine/outcome.ts";
 import type { GuestMemoryHandle } from "../memory/guest_memory.ts";
+import type { ClockChoice, MmuChoice } from "./options.ts";
+
+/** Which engine, and what it takes to make it. */
+export type EngineSetup =
+  /** `control`: of `KvmControl`. */
+  | { readonly name: "kvm"; readonly control: SharedArrayBuffer }
+  | { readonly name: "wasm"; readonly mmu: MmuChoice; readonly clock: ClockChoice };
 
 /** To the worker, once: the machine to build and run. */
 export interface MachineSetup {
   readonly memory: GuestMemoryHandle;
   readonly cpus: number;
+  readonly engine: EngineSetup;
   readonly source: BootSource;
   readonly firmware: NamedBytes | undefined;
   readonly debugExit: boolean;
@@ -29,8 +37,6 @@ export interface SharedState {
   readonly input: SharedArrayBuffer;
   readonly output: SharedArrayBuffer;
   readonly debug: SharedArrayBuffer;
-  /** Of `KvmControl`. */
-  readonly kvm: SharedArrayBuffer;
 }
 
 /** From the worker. */

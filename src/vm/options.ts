@@ -4,6 +4,7 @@
 
 import { DenovisorError } from "../base/errors.ts";
 import { MAX_TIMER_MS } from "../base/timer.ts";
+import { TWO_32 } from "../base/u64.ts";
 import { type CheckedPaging, checkMemory, type MemoryOptions } from "./memory_options.ts";
 
 export { MIN_MEMORY_BYTES, parseMemory } from "./memory_options.ts";
@@ -12,7 +13,11 @@ export { MIN_MEMORY_BYTES, parseMemory } from "./memory_options.ts";
 export type FileSource = string | URL | Uint8Array;
 
 /** Which engine runs the guest. */
-export type EngineChoice = "auto" | "kvm";
+export type EngineChoice = "auto" | "kvm" | "wasm";
+/** How the wasm engine translates guest addresses: in one dimension by shadow tables, or in two. */
+export type MmuChoice = "tdp" | "shadow";
+/** The guest's time: the host's, or made by the guest's instructions. */
+export type ClockChoice = "real" | "virtual";
 
 /** What to boot, and on what machine. Everything has a default. */
 export interface VmOptions {
@@ -26,10 +31,18 @@ export interface VmOptions {
   readonly append?: string | undefined;
   /** Guest RAM: bytes, or a number with K, M or G; or how much and how it is paged. Default "256M". */
   readonly memory?: string | number | MemoryOptions | undefined;
-  /** Number of vCPUs, 1 to 64. Default 1. */
+  /** Number of vCPUs, 1 to 64, with the wasm engine 1 to 8. Default 1. */
   readonly cpus?: number | undefined;
   /** Default "auto". */
   readonly engine?: EngineChoice | undefined;
+  /** With the wasm engine: by which half of the MMU. The results are the same. Default "tdp". */
+  readonly mmu?: MmuChoice | undefined;
+  /**
+   * With the wasm engine: the guest's time. By the virtual clock (default) an instruction takes a
+   * nanosecond, a guest that waits is at its next timer at once, and its wall clock starts on
+   * 2026-01-01 at 00:00:00 UTC: a run is a function of its inputs.
+   */
+  readonly clock?: ClockChoice | undefined;
   /** Put the debug-exit device at port 0xf4. Default false. */
   readonly debugExit?: boolean | undefined;
   /** The run ends with the outcome "timeout" after so many milliseconds from the start of `boot`. */
@@ -47,12 +60,19 @@ export interface CheckedOptions {
   readonly paging: CheckedPaging | undefined;
   readonly cpus: number;
   readonly engine: EngineChoice;
+  /** Undefined: not given. */
+  readonly mmu: MmuChoice | undefined;
+  readonly clock: ClockChoice | undefined;
   readonly debugExit: boolean;
   readonly timeoutMs: number | undefined;
 }
 
 /** Most vCPUs of one guest. */
 export const MAX_CPUS = 64;
+/** Most vCPUs with the wasm engine. */
+export const WASM_MAX_CPUS = 8;
+/** Most bytes of RAM and firmware with the wasm engine: what a 32-bit memory has. */
+export const WASM_MEMORY_BYTES = TWO_32;
 /** The longest `timeoutMs`. */
 export const MAX_TIMEOUT_MS = MAX_TIMER_MS;
 
@@ -64,6 +84,8 @@ const NAMES = [
   "memory",
   "cpus",
   "engine",
+  "mmu",
+  "clock",
   "debugExit",
   "timeoutMs",
 ];
@@ -83,6 +105,8 @@ export function checkOptions(options: VmOptions): CheckedOptions {
     append = "",
     cpus = 1,
     engine = "auto",
+    mmu,
+    clock,
     debugExit = false,
     timeoutMs,
   } = options;
@@ -103,14 +127,22 @@ export function checkOptions(options: VmOptions): CheckedOptions {
   if (!Number.isInteger(cpus) || cpus < 1 || cpus > MAX_CPUS) {
     throw wrong("cpus", cpus, `an integer from 1 to ${MAX_CPUS}`);
   }
-  if (engine !== "auto" && engine !== "kvm") throw wrong("engine", engine, "auto or kvm");
+  if (engine !== "auto" && engine !== "kvm" && engine !== "wasm") {
+    throw wrong("engine", engine, "auto, kvm or wasm");
+  }
+  if (mmu !== undefined && mmu !== "tdp" && mmu !== "shadow") {
+    throw wrong("mmu", mmu, "tdp or shadow");
+  }
+  if (clock !== undefined && clock !== "real" && clock !== "virtual") {
+    throw wrong("clock", clock, "real or virtual");
+  }
   if (typeof debugExit !== "boolean") throw wrong("debugExit", debugExit, "true or false");
   if (
     timeoutMs !== undefined && !(timeoutMs > 0 && timeoutMs <= MAX_TIMEOUT_MS)
   ) {
     throw wrong("timeoutMs", timeoutMs, `milliseconds, above 0, at most ${MAX_TIMEOUT_MS}`);
   }
-  return {
+  const checked = {
     kernel,
     initrds,
     bios,
@@ -118,9 +150,45 @@ export function checkOptions(options: VmOptions): CheckedOptions {
     ...checkMemory(options.memory ?? "256M"),
     cpus,
     engine,
+    mmu,
+    clock,
     debugExit,
     timeoutMs,
   };
+  checkEngine(checked);
+  return checked;
+}
+
+/** The options that only one engine has, where one was asked for. */
+function checkEngine({ engine, mmu, clock, cpus, memoryBytes, paging }: CheckedOptions): void {
+  if (engine === "kvm") {
+    if (mmu !== undefined) {
+      throw wrong("mmu", `${mmu} with the engine kvm`, "the engine wasm with it");
+    }
+    if (clock !== undefined) {
+      throw wrong("clock", `${clock} with the engine kvm`, "the engine wasm with it");
+    }
+  }
+  if (engine === "wasm") {
+    if (paging !== undefined) {
+      throw wrong("memory.paging", "mmu with the engine wasm", "the engine kvm with it");
+    }
+    checkWasmMemory(memoryBytes, 0);
+    if (cpus > WASM_MAX_CPUS) {
+      throw wrong("cpus", `${cpus} with the engine wasm`, `an integer from 1 to ${WASM_MAX_CPUS}`);
+    }
+  }
+}
+
+/**
+ * Checks that a guest's memory is not too much for the wasm engine.
+ * @throws DenovisorError `usage`
+ */
+export function checkWasmMemory(ramBytes: number, firmwareBytes: number): void {
+  if (ramBytes + firmwareBytes <= WASM_MEMORY_BYTES) return;
+  const found = `${ramBytes} bytes` +
+    (firmwareBytes > 0 ? ` and ${firmwareBytes} of firmware` : "");
+  throw wrong("memory", `${found} with the engine wasm`, `at most ${WASM_MEMORY_BYTES} in all`);
 }
 
 function isFileSource(value: unknown): value is FileSource {

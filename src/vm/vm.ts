@@ -17,7 +17,7 @@ import { GuestOutput } from "./guest_output.ts";
 import { HaltWatch } from "./halt_watch.ts";
 import { MachineThread, type ThreadEnd } from "./machine_thread.ts";
 import type { CheckedPaging } from "./memory_options.ts";
-import { type CheckedOptions, checkOptions, type VmOptions } from "./options.ts";
+import { type CheckedOptions, checkOptions, checkWasmMemory, type VmOptions } from "./options.ts";
 import { collectStats, type VmStats } from "./stats.ts";
 import { VmMemory } from "./vm_memory.ts";
 
@@ -61,7 +61,8 @@ export class Vm implements AsyncDisposable {
     this.debug = new GuestOutput(new RingReader(debug));
     this.#outcome = this.#follow();
     this.#outcome.catch(() => {}); // whoever asks gets it
-    this.#timers.use(new HaltWatch(thread));
+    // Other engines come back when the guest waits.
+    if (parts.engine.name === "kvm") this.#timers.use(new HaltWatch(thread));
     if (options.timeoutMs !== undefined) {
       const left = Math.max(0, options.timeoutMs - (performance.now() - startMs));
       const timer = setTimeout(() => this.#timeOut(), left);
@@ -81,15 +82,20 @@ export class Vm implements AsyncDisposable {
     try {
       const reading = readSources(checked);
       reading.catch(() => {}); // first things first: without an engine no file matters
-      const engine = chooseEngine(checked.engine);
+      const engine = chooseEngine(checked);
       const { source, firmware, regions } = await reading;
       const romBytes = firmware === undefined ? 0 : firmwareBytes(firmware);
-      const { cpus, debugExit, memoryBytes, paging } = checked;
+      const { debugExit, memoryBytes, paging } = checked;
+      if (engine.name === "wasm") checkWasmMemory(memoryBytes, romBytes);
       const extra = regionsOutsideRam(regions, memoryBytes);
       const { handle } = GuestMemory.allocate(memoryBytes, romBytes, extra);
       const memory = pagedMemory(thread, handle, regions, paging);
-      const setup = { memory: handle, cpus, source, firmware, debugExit };
-      const description = await thread.start(setup, buffersOf(source, firmware));
+      const { mmu = "tdp", clock = "virtual" } = checked;
+      const description = await thread.start(
+        { memory: handle, source, firmware, debugExit },
+        engine.name === "kvm" ? undefined : { name: "wasm", mmu, clock },
+        buffersOf(source, firmware),
+      );
       return new Vm({ thread, memory, engine, description, options: checked, startMs });
     } catch (error) {
       await thread[Symbol.asyncDispose]();

@@ -38,7 +38,22 @@ const MISTAKES: readonly (readonly [args: readonly string[], line: RegExp])[] = 
   [["boot", "--initrd", "x"], /Cannot use --initrd "x": found no --kernel/],
   [["boot", "--timeout", "-1"], /Cannot read --timeout/],
   [["boot", "--timeout", "soon"], /--timeout: found "soon", expected seconds/],
-  [["boot", "--engine", "qemu"], /--engine: found "qemu", expected auto or kvm/],
+  [["boot", "--engine", "qemu"], /--engine: found "qemu", expected auto, kvm or wasm/],
+  [["boot", "--mmu", "ept"], /--mmu: found "ept", expected tdp or shadow/],
+  [["boot", "--clock", "fast"], /--clock: found "fast", expected real or virtual/],
+  [
+    ["boot", "--engine", "kvm", "--clock", "virtual"],
+    /option clock: found virtual with the engine kvm, expected the engine wasm with it/,
+  ],
+  [["boot", "--engine", "wasm", "--cpus", "9"], /option cpus: found 9 with the engine wasm/],
+  [
+    ["boot", "--engine", "wasm", "--trace", "mmu"],
+    /memory\.paging: found mmu with the engine wasm/,
+  ],
+  [
+    ["boot", "--engine", "wasm", "--memory", "5G"],
+    /option memory: found 5368709120 bytes with the engine wasm, expected at most 4294967296/,
+  ],
   [["boot", "--stats=xml"], /--stats: found "xml", expected json/],
   [["boot", "--debug-exit=3"], /--debug-exit: found the value "3", expected no value/],
   [["guest", "unpack", "one"], /found 1 paths, expected two: BZIMAGE FILE/],
@@ -71,7 +86,16 @@ Deno.test("--help tells every subcommand, and each subcommand its options, on st
 Deno.test("boot --help has a row for each option, with its default", async () => {
   const { stdout } = await cli(["boot", "-h"]);
   const options = ["kernel FILE", "initrd FILE", "append STRING", "bios FILE", "memory SIZE"];
-  for (const option of [...options, "cpus N", "engine ENGINE", "timeout SECONDS"]) {
+  for (
+    const option of [
+      ...options,
+      "cpus N",
+      "engine ENGINE",
+      "mmu MODE",
+      "clock CLOCK",
+      "timeout SECONDS",
+    ]
+  ) {
     assertStringIncludes(stdout, `  --${option}`);
   }
   assertStringIncludes(stdout, "--stats[=json]");

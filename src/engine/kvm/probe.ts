@@ -44,6 +44,8 @@ export function probeKvm(): KvmProbe {
 
 /** Without the shim, and where reading is allowed; a missing device matters more than the shim. */
 function deviceIsAbsent(): boolean {
+  const { state } = Deno.permissions.querySync({ name: "read", path: "/dev/kvm" });
+  if (state !== "granted") return false;
   try {
     Deno.statSync("/dev/kvm");
     return false;

@@ -1,6 +1,11 @@
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { DenovisorError } from "../../../src/base/errors.ts";
-import { checkOptions, parseMemory, type VmOptions } from "../../../src/vm/options.ts";
+import {
+  checkOptions,
+  checkWasmMemory,
+  parseMemory,
+  type VmOptions,
+} from "../../../src/vm/options.ts";
 
 Deno.test("options have a default each", () => {
   assertEquals(checkOptions({}), {
@@ -12,6 +17,8 @@ Deno.test("options have a default each", () => {
     paging: undefined,
     cpus: 1,
     engine: "auto",
+    mmu: undefined,
+    clock: undefined,
     debugExit: false,
     timeoutMs: undefined,
   });
@@ -75,7 +82,13 @@ Deno.test("each wrong option is named with what was found and expected", () => {
     [{ cpus: 65 }, /option cpus: found 65/],
     [{ cpus: 1.5 }, /option cpus: found 1.5/],
     [{ cpus: "2" }, /option cpus: found 2/],
-    [{ engine: "xen" }, /option engine: found xen, expected auto or kvm/],
+    [{ engine: "xen" }, /option engine: found xen, expected auto, kvm or wasm/],
+    [{ mmu: "ept" }, /option mmu: found ept, expected tdp or shadow/],
+    [{ clock: "fast" }, /option clock: found fast, expected real or virtual/],
+    [{ engine: "kvm", mmu: "tdp" }, /option mmu: found tdp with the engine kvm, expected .* wasm/],
+    [{ engine: "kvm", clock: "real" }, /option clock: found real with the engine kvm, expected/],
+    [{ engine: "wasm", memory: { paging: "mmu" } }, /option memory.paging: found mmu with .* wasm/],
+    [{ engine: "wasm", cpus: 9 }, /option cpus: found 9 with .* expected an integer from 1 to 8/],
     [{ debugExit: 1 }, /option debugExit: found 1, expected true or false/],
     [{ timeoutMs: 0 }, /option timeoutMs: found 0, expected milliseconds/],
     [{ timeoutMs: 2 ** 31 }, /option timeoutMs: found 2147483648/],
@@ -97,4 +110,14 @@ Deno.test("a trace is a path, a file: URL or -, and needs paging by the MMU", ()
   for (const bad of ["", "a\0b", new URL("https://example.org/a")]) {
     assertThrows(() => traced(bad), DenovisorError, "the option memory.trace");
   }
+});
+
+Deno.test("the wasm engine takes RAM and firmware of 4 GiB in all, and no byte more", () => {
+  checkWasmMemory(2 ** 32, 0);
+  checkWasmMemory(2 ** 32 - 65536, 65536);
+  assertThrows(
+    () => checkWasmMemory(2 ** 32, 4096),
+    DenovisorError,
+    "found 4294967296 bytes and 4096 of firmware with the engine wasm, expected at most 4294967296",
+  );
 });
