@@ -12,7 +12,6 @@ import {
   type Unpacked,
   unpackF80,
   UNSUPPORTED,
-  ZERO,
 } from "./unpacked.ts";
 
 /**
