@@ -3,33 +3,37 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import type { MachineOutcome } from "../../src/machine/outcome.ts";
 import { FifoPort, RegisterMmio, TopMmio } from "../support/guest_devices.ts";
-import { runOnKvm } from "../support/kvm_machine.ts";
-import { testWith } from "../support/requirement.ts";
-import { kvmGuests } from "../support/vm_guest.ts";
+import { testOnEngines } from "../support/engines.ts";
+import { runOn } from "../support/guest_machine.ts";
+import { toolchain } from "../support/requirement.ts";
 
 const PASSED: MachineOutcome = { kind: "debug-exit", value: 0x10 };
 
-testWith(kvmGuests, "ports give and take every size and string form", async () => {
+testOnEngines(toolchain, "ports give and take every size and string form", async (engine) => {
   const device = new FifoPort();
-  const { outcome, output } = await runOnKvm("ports", (pc) => device.attach(pc));
+  const { outcome, output } = await runOn(engine, "ports", (pc) => device.attach(pc));
   assertEquals([outcome, output], [
     PASSED,
     "ports: the PC answers\r\nports: the test device answers\r\n",
   ]);
 });
 
-testWith(kvmGuests, "device memory gives and takes every size, once for each access", async () => {
-  const device = new RegisterMmio();
-  const { outcome, output } = await runOnKvm("mmio", (pc) => device.attach(pc));
-  assertEquals([outcome, output], [PASSED, "mmio: ok; accesses were counted\r\n"]);
-});
+testOnEngines(
+  toolchain,
+  "device memory gives and takes every size, once for each access",
+  async (engine) => {
+    const device = new RegisterMmio();
+    const { outcome, output } = await runOn(engine, "mmio", (pc) => device.attach(pc));
+    assertEquals([outcome, output], [PASSED, "mmio: ok; accesses were counted\r\n"]);
+  },
+);
 
-testWith(
-  kvmGuests,
+testOnEngines(
+  toolchain,
   "device memory at the top of the address space has exact addresses",
-  async () => {
+  async (engine) => {
     const device = new TopMmio();
-    const { outcome, output } = await runOnKvm("mmio_top", (pc) => device.attach(pc));
+    const { outcome, output } = await runOn(engine, "mmio_top", (pc) => device.attach(pc));
     assertEquals(outcome, PASSED, output);
     const pages = output.trimEnd().split("\r\n").map((line) => {
       assertMatch(line, /^mmio_top: 0x[0-9a-f]{16} device$/);

@@ -3,10 +3,10 @@
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { Vm, type VmOutcome } from "../../src/vm/vm.ts";
 import { type GuestName, guestPath } from "../../tools/guests.ts";
-import { kvmEngine } from "../support/kvm_guest.ts";
-import { all, testWith } from "../support/requirement.ts";
+import { testOnEngines } from "../support/engines.ts";
+import { all, always, toolchain } from "../support/requirement.ts";
 import { stockFile, stockFiles } from "../support/stock.ts";
-import { bootGuest, GUEST_TIMEOUT_MS, kvmGuests } from "../support/vm_guest.ts";
+import { bootGuest, GUEST_TIMEOUT_MS } from "../support/vm_guest.ts";
 
 const PASSED: VmOutcome = { kind: "debug-exit", value: 0x10 };
 
@@ -69,8 +69,9 @@ const WAYS: readonly Way[] = [
 ];
 
 for (const { guest, entered, commandLine, initrds } of WAYS) {
-  testWith(kvmGuests, `${guest} finds its entry as the protocol says`, async () => {
+  testOnEngines(toolchain, `${guest} finds its entry as the protocol says`, async (engine) => {
     await using vm = await bootGuest(guest, {
+      engine,
       append: "one two",
       initrd: INITRDS,
       memory: "32M",
@@ -86,16 +87,17 @@ for (const { guest, entered, commandLine, initrds } of WAYS) {
   });
 }
 
-testWith(kvmGuests, "entry16 finds its entry as a BIOS would make it", async () => {
-  await using vm = await bootGuest("entry16", { debugExit: true });
+testOnEngines(toolchain, "entry16 finds its entry as a BIOS would make it", async (engine) => {
+  await using vm = await bootGuest("entry16", { engine, debugExit: true });
   assertEquals([await vm.wait(), vm.console.transcript], [PASSED, "entry16 ok\r\n"]);
 });
 
-testWith(
-  all(kvmGuests, await stockFiles("seabios")),
+testOnEngines(
+  all(toolchain, await stockFiles("seabios")),
   "firmware boots a kernel with its initrds from fw_cfg, in real mode",
-  async () => {
+  async (engine) => {
     await using vm = await Vm.boot({
+      engine,
       bios: await stockFile("seabios"),
       kernel: await guestPath("entry64"),
       initrd: INITRDS,
@@ -115,8 +117,8 @@ testWith(
   },
 );
 
-testWith(kvmGuests, "echo sends back every byte but the last", async () => {
-  await using vm = await bootGuest("echo", { debugExit: true });
+testOnEngines(toolchain, "echo sends back every byte but the last", async (engine) => {
+  await using vm = await bootGuest("echo", { engine, debugExit: true });
   await vm.console.expect("ready\r\n");
   const bytes = Array.from({ length: 2000 }, (_, i) => (i * 7 + 5) % 256);
   const sent = Uint8Array.from(bytes.filter((byte) => byte !== 4));
@@ -127,8 +129,9 @@ testWith(kvmGuests, "echo sends back every byte but the last", async () => {
   assertEquals(received.subarray("ready\r\n".length), sent);
 });
 
-testWith(kvmEngine, "the built-in guest describes its machine and powers off", async () => {
+testOnEngines(always, "the built-in guest describes its machine and powers off", async (engine) => {
   await using vm = await Vm.boot({
+    engine,
     append: "auto",
     memory: "48M",
     cpus: 3,
@@ -147,11 +150,15 @@ testWith(kvmEngine, "the built-in guest describes its machine and powers off", a
   assertEquals(lines.slice(-2), ["Powering off through ACPI", ""]);
 });
 
-testWith(kvmEngine, "the built-in guest echoes lines until it is told to quit", async () => {
-  await using vm = await Vm.boot({ memory: "16M", timeoutMs: GUEST_TIMEOUT_MS });
-  await vm.console.expect("> ");
-  vm.console.send("helo\x7flo\r");
-  await vm.console.expect("You typed: hello\r\n> ");
-  vm.console.send("quit\r");
-  assertEquals(await vm.wait(), { kind: "power-off" });
-});
+testOnEngines(
+  always,
+  "the built-in guest echoes lines until it is told to quit",
+  async (engine) => {
+    await using vm = await Vm.boot({ engine, memory: "16M", timeoutMs: GUEST_TIMEOUT_MS });
+    await vm.console.expect("> ");
+    vm.console.send("helo\x7flo\r");
+    await vm.console.expect("You typed: hello\r\n> ");
+    vm.console.send("quit\r");
+    assertEquals(await vm.wait(), { kind: "power-off" });
+  },
+);

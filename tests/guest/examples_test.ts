@@ -1,17 +1,16 @@
 /** The programs of examples/ do what they say. */
 
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { testWith } from "../support/requirement.ts";
-import { kvmGuests } from "../support/vm_guest.ts";
+import { testWith, toolchain } from "../support/requirement.ts";
 
-testWith(kvmGuests, "example hello shows the built-in guest and its end", async () => {
+testWith(toolchain, "example hello shows the built-in guest and its end", async () => {
   const { code, stdout, stderr } = await run("hello.ts");
   assertEquals([code, stderr], [0, ""]);
   assertStringIncludes(stdout, "denovisor built-in guest");
   assertMatch(stdout, /\nGuest powered off after \d+\.\d{3} s\n$/);
 });
 
-testWith(kvmGuests, "example expect_banner talks to the built-in guest", async () => {
+testWith(toolchain, "example expect_banner talks to the built-in guest", async () => {
   assertEquals(await run("expect_banner.ts"), {
     code: 0,
     stdout: "The guest heard: is anybody there?\nIts run ended with power-off\n",
@@ -19,7 +18,7 @@ testWith(kvmGuests, "example expect_banner talks to the built-in guest", async (
   });
 });
 
-testWith(kvmGuests, "example test_kernel exits with the kernel's value", async () => {
+testWith(toolchain, "example test_kernel exits with the kernel's value", async () => {
   assertEquals(await run("test_kernel.ts"), {
     code: 16,
     stdout: "hello from the guest\nGuest left through the debug-exit port with value 16\n",

@@ -17,6 +17,7 @@ const files = await stockFiles("seabios", "ipxe");
 
 async function bootIpxe(): Promise<Vm> {
   const vm = await Vm.boot({
+    engine: "kvm",
     bios: await stockFile("seabios"),
     kernel: await stockFile("ipxe"),
     memory: "64M",

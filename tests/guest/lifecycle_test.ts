@@ -2,8 +2,9 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { Vm } from "../../src/vm/vm.ts";
-import { testWith } from "../support/requirement.ts";
-import { bootCode, ENDLESS_LOOP, kvmGuests } from "../support/vm_guest.ts";
+import { type EngineName, testOnEngines } from "../support/engines.ts";
+import { always } from "../support/requirement.ts";
+import { bootCode, ENDLESS_LOOP } from "../support/vm_guest.ts";
 
 /** Create, boot, dispose: this often. */
 const ROUNDS = 200;
@@ -20,37 +21,41 @@ interface Held {
   readonly kvm: number;
 }
 
-testWith(kvmGuests, `no descriptor, mapping or thread is left of ${ROUNDS} guests`, async () => {
-  for (let i = 0; i < 3; i++) await bootAndDispose(i); // what is loaded once, is loaded now
-  const before = await settled();
-  const sizeBefore = addressSpaceMib();
-  for (let i = 0; i < ROUNDS; i++) await bootAndDispose(i);
-  assertNoMore(await settled(before), before);
-  // The RAM of the last few guests goes when V8 next collects its garbage.
-  const grown = addressSpaceMib() - sizeBefore;
-  assert(grown < ROUNDS * RAM_MIB / 2, `${grown} MiB more after ${ROUNDS} guests`);
-});
+testOnEngines(
+  always,
+  `no descriptor, mapping or thread is left of ${ROUNDS} guests`,
+  async (engine) => {
+    for (let i = 0; i < 3; i++) await bootAndDispose(engine, i); // what is loaded once, is loaded now
+    const before = await settled();
+    const sizeBefore = addressSpaceMib();
+    for (let i = 0; i < ROUNDS; i++) await bootAndDispose(engine, i);
+    assertNoMore(await settled(before), before);
+    // The RAM of the last few guests goes when V8 next collects its garbage.
+    const grown = addressSpaceMib() - sizeBefore;
+    assert(grown < ROUNDS * RAM_MIB / 2, `${grown} MiB more after ${ROUNDS} guests`);
+  },
+);
 
-testWith(
-  kvmGuests,
+testOnEngines(
+  always,
   "guests that end by themselves, or never start, leave nothing either",
-  async () => {
-    await bootAndDispose(0);
+  async (engine) => {
+    await bootAndDispose(engine, 0);
     const before = await settled();
     for (let i = 0; i < 5; i++) {
-      const vm = await bootCode([0xb0, 0xfe, 0xe6, 0x64, 0xf4]); // mov al, 0xfe; out 0x64, al; hlt
+      const vm = await bootCode([0xb0, 0xfe, 0xe6, 0x64, 0xf4], { engine }); // mov al, 0xfe; out 0x64, al; hlt
       assertEquals(await vm.wait(), { kind: "reset" });
-      await Vm.boot({ kernel: new Uint8Array() }).catch(() => {});
-      await Vm.boot({ kernel: "/no/such/kernel" }).catch(() => {});
+      await Vm.boot({ engine, kernel: new Uint8Array() }).catch(() => {});
+      await Vm.boot({ engine, kernel: "/no/such/kernel" }).catch(() => {});
     }
     assertNoMore(await settled(before), before);
   },
 );
 
 /** The number of vCPUs and the way to end vary with `round`. */
-async function bootAndDispose(round: number): Promise<void> {
+async function bootAndDispose(engine: EngineName, round: number): Promise<void> {
   const cpus = round % 16 === 0 ? 2 : 1;
-  await using vm = await bootCode(ENDLESS_LOOP, { memory: `${RAM_MIB}M`, cpus });
+  await using vm = await bootCode(ENDLESS_LOOP, { engine, memory: `${RAM_MIB}M`, cpus });
   if (round % 2 === 0) vm.console.send("input that nobody reads");
   if (round % 3 === 0) await vm.stop();
 }

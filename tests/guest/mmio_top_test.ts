@@ -8,9 +8,10 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { gpa } from "../../src/base/u64.ts";
 import type { MachineOutcome } from "../../src/machine/outcome.ts";
 import { TopMmio } from "../support/guest_devices.ts";
-import { type KvmRunResult, type MmioExit, runOnKvm } from "../support/kvm_machine.ts";
+import { testOnEngines } from "../support/engines.ts";
+import { type GuestRun, type MmioExit, runOn } from "../support/guest_machine.ts";
 import { Rig } from "../support/mmu_rig.ts";
-import { testWith } from "../support/requirement.ts";
+import { testWith, toolchain } from "../support/requirement.ts";
 import { bootCode, kvmGuests } from "../support/vm_guest.ts";
 
 const PASSED: MachineOutcome = { kind: "debug-exit", value: 0x10 };
@@ -39,14 +40,14 @@ function accessesTo(page: number): MmioExit[] {
 }
 
 /** The addresses of pages A, B and C, as the guest prints them. */
-function pagesOf({ output }: KvmRunResult): number[] {
+function pagesOf({ output }: GuestRun): number[] {
   return [...output.matchAll(/^mmio_top: (0x[0-9a-f]{16}) \w+\r$/gm)].map((found) =>
     Number(found[1])
   );
 }
 
 /** The exits that concern page `index` of three: the guest does one page after the other. */
-function exitsOf({ mmioExits }: KvmRunResult, index: number): readonly MmioExit[] {
+function exitsOf({ mmioExits }: GuestRun, index: number): readonly MmioExit[] {
   const each = mmioExits.length / 3;
   return mmioExits.slice(index * each, (index + 1) * each);
 }
@@ -57,12 +58,12 @@ for (
     { index: 1, low: "a hole", alias: HOLE_ALIAS },
   ]
 ) {
-  testWith(
-    kvmGuests,
+  testOnEngines(
+    toolchain,
     `hunk B: MMIO with the top physical bit set and ${low} at its low alias is one exit with the exact address`,
-    async () => {
+    async (engine) => {
       const device = new TopMmio();
-      const result = await runOnKvm("mmio_top", (pc) => device.attach(pc));
+      const result = await runOn(engine, "mmio_top", (pc) => device.attach(pc));
       // The guest itself has checked that RAM at the alias has not changed.
       assertEquals(result.outcome, PASSED, result.output);
       const page = pagesOf(result)[index];
@@ -77,7 +78,7 @@ for (
     `hunk A: with exits cut to 32 bits and ${low} at the low alias, the entry keeps the whole frame number`,
     async () => {
       const masked = { maskMmioTo32Bits: true };
-      const result = await runOnKvm("mmio_top", () => {}, masked);
+      const result = await runOn("kvm", "mmio_top", () => {}, masked);
       // The guest sees its own RAM unchanged, so the processor's mapping has kept the whole address.
       assertEquals(result.outcome, PASSED_WITHOUT_DEVICE, result.output);
       const pages = pagesOf(result);
@@ -115,7 +116,8 @@ testWith(
       readMmio: () => 0,
       writeMmio: (offset: number) => void stores.push(offset),
     };
-    const result = await runOnKvm(
+    const result = await runOn(
+      "kvm",
       "mmio_top",
       (pc) => pc.mmio.claim(HOLE_ALIAS, LARGE_PAGE, device),
       { maskMmioTo32Bits: true },
@@ -141,7 +143,7 @@ testWith(
   kvmGuests,
   "a fetch from a hole, which nothing can emulate, ends in an error that names the address",
   async () => {
-    await using vm = await bootCode(JUMP_INTO_HOLE);
+    await using vm = await bootCode(JUMP_INTO_HOLE, { engine: "kvm" });
     const outcome = await vm.wait();
     assert(outcome.kind === "failed", outcome.kind);
     assertStringIncludes(outcome.reason, "0xd0000000");

@@ -4,35 +4,42 @@ import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { DenovisorError } from "../../src/base/errors.ts";
 import { Vm } from "../../src/vm/vm.ts";
 import { buildGuest } from "../../tools/guests.ts";
-import { testWith } from "../support/requirement.ts";
-import { bootCode, bootGuest, ENDLESS_LOOP, kvmGuests } from "../support/vm_guest.ts";
+import { testOnEngines } from "../support/engines.ts";
+import { toolchain } from "../support/requirement.ts";
+import { bootCode, bootGuest, ENDLESS_LOOP } from "../support/vm_guest.ts";
 
-testWith(kvmGuests, "a guest leaves through the debug exit with its value", async () => {
-  await using vm = await bootGuest("hello", { debugExit: true });
+testOnEngines(toolchain, "a guest leaves through the debug exit with its value", async (engine) => {
+  await using vm = await bootGuest("hello", { engine, debugExit: true });
   assertEquals(await vm.wait(), { kind: "debug-exit", value: 0x10 });
   assertEquals(vm.console.transcript, "hello from the guest\r\n");
 });
 
 for (const [way, kind] of [["acpi-off", "power-off"], ["acpi-reset", "reset"]] as const) {
-  testWith(kvmGuests, `a guest that does ${way} ends with ${kind}`, async () => {
-    await using vm = await bootGuest("power", { append: way, debugExit: true });
+  testOnEngines(toolchain, `a guest that does ${way} ends with ${kind}`, async (engine) => {
+    await using vm = await bootGuest("power", { engine, append: way, debugExit: true });
     assertEquals(await vm.wait(), { kind });
   });
 }
 
 for (const way of ["cf9", "i8042", "port92"]) {
-  testWith(kvmGuests, `a guest that resets through ${way} ends with reset`, async () => {
-    await using vm = await bootGuest("power", { append: way, debugExit: true });
+  testOnEngines(toolchain, `a guest that resets through ${way} ends with reset`, async (engine) => {
+    await using vm = await bootGuest("power", { engine, append: way, debugExit: true });
     assertEquals(await vm.wait(), { kind: "reset" });
   });
 }
 
-testWith(
-  kvmGuests,
+testOnEngines(
+  toolchain,
   "firmware starts at the reset vector, with its shadow below 1 MiB",
-  async () => {
+  async (engine) => {
     const bios = await buildGuest("reset");
-    await using vm = await Vm.boot({ bios, memory: "16M", debugExit: true, timeoutMs: 10_000 });
+    await using vm = await Vm.boot({
+      engine,
+      bios,
+      memory: "16M",
+      debugExit: true,
+      timeoutMs: 10_000,
+    });
     assertEquals([await vm.wait(), vm.console.transcript], [
       { kind: "debug-exit", value: 0x10 },
       "reset ok\r\n",
@@ -40,8 +47,8 @@ testWith(
   },
 );
 
-testWith(kvmGuests, "a triple fault ends the run and says where", async () => {
-  await using vm = await bootGuest("triple_fault");
+testOnEngines(toolchain, "a triple fault ends the run and says where", async (engine) => {
+  await using vm = await bootGuest("triple_fault", { engine });
   const outcome = await vm.wait();
   assert(outcome.kind === "triple-fault", `found ${outcome.kind}`);
   // KVM on AMD processors resets a vCPU that shut down.
@@ -49,19 +56,19 @@ testWith(kvmGuests, "a triple fault ends the run and says where", async () => {
   assertEquals(vm.console.transcript, "about to fault three times\r\n");
 });
 
-testWith(kvmGuests, "a guest that halts with interrupts off ends the run", async () => {
-  await using vm = await bootGuest("halt");
+testOnEngines(toolchain, "a guest that halts with interrupts off ends the run", async (engine) => {
+  await using vm = await bootGuest("halt", { engine });
   assertEquals(await vm.wait(), { kind: "halted" });
 });
 
-testWith(kvmGuests, "a guest that runs too long ends with timeout", async () => {
-  await using vm = await bootCode(ENDLESS_LOOP, { timeoutMs: 300 });
+testOnEngines(toolchain, "a guest that runs too long ends with timeout", async (engine) => {
+  await using vm = await bootCode(ENDLESS_LOOP, { engine, timeoutMs: 300 });
   assertEquals(await vm.wait(), { kind: "timeout" });
   assert(vm.stats().wallSeconds < 5, `it took ${vm.stats().wallSeconds} s`);
 });
 
-testWith(kvmGuests, "a guest in an endless loop stops when it is told to", async () => {
-  await using vm = await bootGuest("endless_loop");
+testOnEngines(toolchain, "a guest in an endless loop stops when it is told to", async (engine) => {
+  await using vm = await bootGuest("endless_loop", { engine });
   await vm.console.expect("looping\r\n");
   const before = performance.now();
   assertEquals(await vm.stop(), { kind: "stopped" });
@@ -71,16 +78,20 @@ testWith(kvmGuests, "a guest in an endless loop stops when it is told to", async
   assertEquals(await vm.stop(), { kind: "stopped" });
 });
 
-testWith(kvmGuests, "disposing a Vm ends its guest, and expect fails at once", async () => {
-  const vm = await bootGuest("endless_loop");
-  const waiting = assertRejects(() => vm.console.expect("login:"), DenovisorError);
-  await vm.console.expect("looping\r\n");
-  await vm[Symbol.asyncDispose]();
-  assertEquals((await waiting).code, "guest-ended");
-  assertEquals(await vm.wait(), { kind: "stopped" });
-});
+testOnEngines(
+  toolchain,
+  "disposing a Vm ends its guest, and expect fails at once",
+  async (engine) => {
+    const vm = await bootGuest("endless_loop", { engine });
+    const waiting = assertRejects(() => vm.console.expect("login:"), DenovisorError);
+    await vm.console.expect("looping\r\n");
+    await vm[Symbol.asyncDispose]();
+    assertEquals((await waiting).code, "guest-ended");
+    assertEquals(await vm.wait(), { kind: "stopped" });
+  },
+);
 
-testWith(kvmGuests, "an image that cannot be booted is an error of boot", async () => {
-  const error = await assertRejects(() => bootCode([]), DenovisorError);
+testOnEngines(toolchain, "an image that cannot be booted is an error of boot", async (engine) => {
+  const error = await assertRejects(() => bootCode([], { engine }), DenovisorError);
   assertEquals(error.code, "image");
 });

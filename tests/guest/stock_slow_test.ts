@@ -21,6 +21,7 @@ testWith(
   "Debian's kernel (bzImage) unpacks itself and finds RAM on both sides of the 32-bit hole",
   async () => {
     await using vm = await Vm.boot({
+      engine: "kvm",
       kernel: await stockFile("linuxCloud"),
       append: COMMAND_LINE,
       memory: "3200M",
@@ -42,6 +43,7 @@ testWith(
   "Debian's kernel ends in one line that names the instruction, where KVM interprets ring-0 code",
   async () => {
     await using vm = await Vm.boot({
+      engine: "kvm",
       kernel: await linuxElf(),
       append: COMMAND_LINE,
       memory: "160M",

@@ -1,6 +1,7 @@
 /** Guests that move many bytes through the console, for the fast and the slow test of it. */
 
 import { assertEquals } from "@std/assert";
+import type { EngineName } from "./engines.ts";
 import { bootCode, bootGuest } from "./vm_guest.ts";
 
 /** What ends the echo guest. */
@@ -10,12 +11,16 @@ const READY = "ready\r\n";
 const BLOCK_BYTES = 4096;
 
 /** Sends `length` bytes at once to the echo guest and checks that all come back unchanged. */
-export async function checkPaste(length: number, timeoutMs: number): Promise<void> {
+export async function checkPaste(
+  engine: EngineName,
+  length: number,
+  timeoutMs: number,
+): Promise<void> {
   const sent = Uint8Array.from({ length }, (_, i) => {
     const byte = (i * 7 + (i >>> 8)) & 0xff;
     return byte === CTRL_D ? 0xff : byte;
   });
-  await using vm = await bootGuest("echo", { debugExit: true, timeoutMs });
+  await using vm = await bootGuest("echo", { engine, debugExit: true, timeoutMs });
   const echo = gather(vm.console);
   await vm.console.expect(READY, { timeoutMs });
   await Promise.all([vm.console.send(sent), vm.console.send(Uint8Array.of(CTRL_D))]);
@@ -24,7 +29,11 @@ export async function checkPaste(length: number, timeoutMs: number): Promise<voi
 }
 
 /** Lets a guest print `blocks` times 4 KiB as fast as it can and checks that nothing is lost. */
-export async function checkFlood(blocks: number, timeoutMs: number): Promise<void> {
+export async function checkFlood(
+  engine: EngineName,
+  blocks: number,
+  timeoutMs: number,
+): Promise<void> {
   const code = [
     ...[0xfc, 0xba, 0xf8, 0x03], // cld; mov dx, 0x3f8
     ...[0xbb, blocks & 0xff, blocks >>> 8], // mov bx, blocks
@@ -35,7 +44,7 @@ export async function checkFlood(blocks: number, timeoutMs: number): Promise<voi
     ...[0xb0, 0xfe, 0xe6, 0x64, 0xf4], // mov al, 0xfe; out 0x64, al (reset); hlt
   ];
   const image = Uint8Array.from({ length: BLOCK_BYTES }, (_, i) => code[i] ?? (i * 31) & 0xff);
-  await using vm = await bootCode([...image], { timeoutMs });
+  await using vm = await bootCode([...image], { engine, timeoutMs });
   const output = gather(vm.console);
   assertEquals(await vm.wait(), { kind: "reset" });
   const expected = new Uint8Array(blocks * BLOCK_BYTES);
