@@ -304,7 +304,7 @@ export class Cpu {
 }
 
 /** 1 when bits 7:0 have an even number of ones. */
-function evenParity(value: number): number {
+export function evenParity(value: number): number {
   const nibble = value ^ value >>> 4;
   return 0x9669 >>> (nibble & 15) & 1;
 }

@@ -217,6 +217,7 @@ export class Decoder {
     for (let i = 0; i < operands.length; i++) {
       this.#operand(operands[i], i, row.reads === true, opcode);
     }
+    if (row.condition !== undefined) insn.imm2 = row.condition;
     if (row.memSize !== undefined) insn.memSize = row.memSize;
     if (insn.isMem) this.#chooseAddressing();
     const lockable = row.lock === true && insn.dst === MEM;
@@ -374,7 +375,9 @@ export class Decoder {
       case "rAX":
         return this.#place(position, 0);
       case "CL":
-        return this.#place(position, 8);
+        // As a third operand it is the handler's own to read.
+        if (position < 2) this.#place(position, 8);
+        return;
       case "DX":
         return this.#place(position, 8);
       case "1":

@@ -18,7 +18,7 @@ const { updateDst8, updateDst16, updateDst32, updateDst64 } = operands;
  * The sum of two operands of fewer than 32 bits and a carry, and its flags. `width` is 8 or 16; the
  * result has bits beyond the operand's.
  */
-function sumNarrow(cpu: Cpu, a: number, b: number, carry: number, width: number): number {
+export function sumNarrow(cpu: Cpu, a: number, b: number, carry: number, width: number): number {
   const sum = a + b + carry;
   const top = 32 - width;
   cpu.cf = sum >>> width;
@@ -29,7 +29,7 @@ function sumNarrow(cpu: Cpu, a: number, b: number, carry: number, width: number)
   return sum;
 }
 
-function sum32(cpu: Cpu, a: number, b: number, carry: number): number {
+export function sum32(cpu: Cpu, a: number, b: number, carry: number): number {
   const sum = (a + b + carry) | 0;
   cpu.cf = carryOf(a, b, sum);
   cpu.zero = cpu.sign = cpu.parity = sum;
@@ -39,7 +39,7 @@ function sum32(cpu: Cpu, a: number, b: number, carry: number): number {
 }
 
 /** Low half of the sum; the high half is in `cpu.hi`. */
-function sum64(
+export function sum64(
   cpu: Cpu,
   aLo: number,
   aHi: number,
@@ -60,7 +60,13 @@ function sum64(
 }
 
 /** The difference a - b - borrow, and its flags; see `sumNarrow`. */
-function differenceNarrow(cpu: Cpu, a: number, b: number, borrow: number, width: number): number {
+export function differenceNarrow(
+  cpu: Cpu,
+  a: number,
+  b: number,
+  borrow: number,
+  width: number,
+): number {
   const difference = a - b - borrow;
   const top = 32 - width;
   cpu.cf = difference >>> 31;
@@ -71,7 +77,7 @@ function differenceNarrow(cpu: Cpu, a: number, b: number, borrow: number, width:
   return difference;
 }
 
-function difference32(cpu: Cpu, a: number, b: number, borrow: number): number {
+export function difference32(cpu: Cpu, a: number, b: number, borrow: number): number {
   const difference = (a - b - borrow) | 0;
   cpu.cf = borrowOf(a, b, difference);
   cpu.zero = cpu.sign = cpu.parity = difference;
@@ -80,7 +86,7 @@ function difference32(cpu: Cpu, a: number, b: number, borrow: number): number {
   return difference;
 }
 
-function difference64(
+export function difference64(
   cpu: Cpu,
   aLo: number,
   aHi: number,

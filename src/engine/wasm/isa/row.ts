@@ -35,6 +35,8 @@ export interface RowOptions {
   readonly cpl0?: boolean;
   /** Bytes of the memory operand where the operand's letter does not say. */
   readonly memSize?: number;
+  /** The condition that the handler finds in `Insn.imm2` (SDM 2A, "cc"). */
+  readonly condition?: number;
   /**
    * Only the register form, or only the memory form, of an operand that could be either. MOV CR and
    * DR ignore ModRM.mod: always a register.
