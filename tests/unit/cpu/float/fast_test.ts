@@ -2,7 +2,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import * as float from "../../../../src/cpu/float/mod.ts";
-import { deliverF64, isOrdinaryF64, isPlain } from "../../../../src/cpu/float/fast.ts";
+import { deliverF32, deliverF64, isOrdinaryF64, isPlain } from "../../../../src/cpu/float/fast.ts";
 import { MXCSR_DEFAULT, PE, result } from "../../../../src/cpu/float/mod.ts";
 import { Random, seed } from "../../../support/random.ts";
 
@@ -70,4 +70,6 @@ Deno.test("denormals, infinities and NaNs are not ordinary; zeros are", () => {
 Deno.test("results at the ends of the range are left to the library", () => {
   assert(!deliverF64(0) && !deliverF64(2 ** -1022) && !deliverF64(Infinity) && !deliverF64(NaN));
   assert(deliverF64(2 ** -1021) && deliverF64(Number.MAX_VALUE));
+  assert(!deliverF32(0) && !deliverF32(2 ** -126) && !deliverF32(2 ** 128) && !deliverF32(NaN));
+  assert(deliverF32(2 ** -125) && deliverF32(2 ** 127));
 });

@@ -9,6 +9,7 @@ import {
   divF64,
   divF80,
   IE,
+  mulF32,
   mulF64,
   mulF80,
   MXCSR_DAZ,
@@ -90,8 +91,14 @@ Deno.test("x87: tininess is detected after rounding", () => {
 Deno.test("x87: FSCALE beyond the adjusted exponents gives infinity or zero", () => {
   scaleF80(...ONE, ...f80Of(65536), CW_DEFAULT & ~OE);
   assertEquals(outcome(), [partsText(INFINITY), OE | PE, 1, 1]);
-  scaleF80(...ONE, ...f80Of(32768), CW_DEFAULT & ~OE);
-  assertEquals(outcome(), ["5fff:8000000000000000", OE, 0, 1]);
+  scaleF80(...ONE, ...f80Of(40959), CW_DEFAULT & ~OE);
+  assertEquals(outcome(), ["7ffe:8000000000000000", OE, 0, 1]);
+  scaleF80(...ONE, ...f80Of(40960), CW_DEFAULT & ~OE);
+  assertEquals(outcome(), [partsText(INFINITY), OE | PE, 1, 1]);
+  scaleF80(...ONE, ...f80Of(-40958), CW_DEFAULT & ~UE);
+  assertEquals(outcome(), [partsText(SMALLEST_NORMAL), UE, 0, 1]);
+  scaleF80(...ONE, ...f80Of(-40959), CW_DEFAULT & ~UE);
+  assertEquals(outcome(), [partsText(ZERO), UE | PE, 0, 1]);
   scaleF80(...ONE, ...f80Of(-65536), CW_DEFAULT & ~UE);
   assertEquals(outcome(), [partsText(ZERO), UE | PE, 0, 1]);
 });
@@ -163,6 +170,15 @@ Deno.test("SSE: an unmasked underflow is reported when the tiny result is exact"
   assertEquals([result.flags, result.stored], [UE, 0]);
   mulF64(0, F64_SMALLEST, 0, 0x3fe0_0000, MXCSR_DEFAULT);
   assertEquals([result.flags, result.hi], [0, F64_DENORMAL]);
+});
+
+Deno.test("SSE: tininess is detected after rounding", () => {
+  // (1 + 2^-28)(1 - 2^-28) rounds to 1, so the product with 2^-1022 is not tiny.
+  mulF64(0x0100_0000, F64_SMALLEST, 0xe000_0000 | 0, 0x3fef_ffff, MXCSR_DEFAULT);
+  assertEquals([result.lo, result.hi, result.flags], [0, F64_SMALLEST, PE]);
+  // (1 + 2^-14)(1 - 2^-14) and 2^-126 in f32.
+  assertEquals(mulF32(0x0080_0200, 0x3f7f_fc00, MXCSR_DEFAULT), 0x0080_0000);
+  assertEquals(result.flags, PE);
 });
 
 Deno.test("SSE: flushing to zero reports underflow and inexactness even of exact results", () => {

@@ -5,6 +5,7 @@ import {
   atanF80,
   cosF80,
   CW_DEFAULT,
+  DE,
   exp2m1F80,
   IE,
   OE,
@@ -93,6 +94,10 @@ Deno.test("FYL2X of zeros, infinities and negative numbers (SDM 2, table of FYL2
 Deno.test("FYL2X overflows and underflows like any other operation", () => {
   assertEquals(log(f80(0x7ffe, 1n << 63n), f80Of(2 ** 100)), [partsText(INFINITY), OE | PE]);
   assertEquals(log(f80(1, 1n << 63n), f80Of(1 + 2 ** -40))[1], UE | PE);
+});
+
+Deno.test("a denormal that FYL2X computes counts as inexact even when it is exact", () => {
+  assertEquals(log(DENORMAL, f80Of(2)), [partsText(DENORMAL), DE | UE | PE]);
 });
 
 Deno.test("FYL2XP1 is exact about small arguments and defined at its ends", () => {
