@@ -104,6 +104,10 @@ function xchg32(cpu: Cpu, insn: Insn): void {
   s[insn.src] = a;
   s[insn.src + 1] = 0;
 }
+/** 90 is NOP: EAX with itself does not even clear RAX's upper half (SDM 2B NOP). */
+function xchgAccumulator32(cpu: Cpu, insn: Insn): void {
+  if (insn.dst !== 0) xchg32(cpu, insn);
+}
 function xchg64(cpu: Cpu, insn: Insn): void {
   const { s } = cpu;
   const lo = fetchDst64(cpu, insn);
@@ -258,7 +262,7 @@ export const MOVE: readonly Row[] = [
   row("8d /r", "lea Gv,M", bySize(lea16, lea32, lea64)),
   row("86 /r", "xchg Eb,Gb", xchg8, { lock: true }),
   row("87 /r", "xchg Ev,Gv", xchg, { lock: true }),
-  row("90+r", "xchg Zv,rAX", xchg),
+  row("90+r", "xchg Zv,rAX", bySize(xchg16, xchgAccumulator32, xchg64)),
   row("0f c8+r", "bswap Zv", bySize(bswap16, bswap32, bswap64)),
   row("np 0f 38 f0 /r", "movbe Gv,Mv", movbe, { feature: "movbe" }),
   row("66 0f 38 f0 /r", "movbe Gw,Mw", movbe16, { feature: "movbe" }),
