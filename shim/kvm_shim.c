@@ -13,6 +13,7 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -141,6 +142,21 @@ int32_t kvm_shim_region_map(int32_t fd, uint64_t file_offset, uint64_t length)
     return id;
 }
 
+int32_t kvm_shim_region_overlay(int32_t region, uint64_t offset, uint64_t length, int32_t fd)
+{
+    uint8_t *at = locked_within(region, offset, length);
+    struct stat file;
+    int seals = fcntl(fd, F_GET_SEALS);
+    if (seals < 0 || (seals & F_SEAL_SHRINK) == 0)
+        return -EPERM;
+    if (fstat(fd, &file) != 0)
+        return -errno;
+    if (at == NULL || (uint64_t)file.st_size < length)
+        return -EINVAL;
+    int flags = MAP_SHARED | MAP_FIXED;
+    return mmap(at, length, PROT_READ | PROT_WRITE, flags, fd, 0) == MAP_FAILED ? -errno : 0;
+}
+
 int32_t kvm_shim_region_remove(int32_t id)
 {
     pthread_mutex_lock(&regions_lock);
@@ -222,8 +238,9 @@ int32_t kvm_shim_madvise(int32_t region, uint64_t offset, uint64_t length, int32
 
 int32_t kvm_shim_memfd(uint64_t length)
 {
-    int fd = memfd_create("denovisor", MFD_CLOEXEC);
-    if (fd >= 0 && ftruncate(fd, (off_t)length) != 0) {
+    int fd = memfd_create("denovisor", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (fd >= 0 && (ftruncate(fd, (off_t)length) != 0 ||
+                    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK) != 0)) {
         int32_t error = -errno;
         close(fd);
         return error;

@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 /* Raised whenever a function is added, removed or changes its meaning. */
-#define KVM_SHIM_ABI_VERSION 1
+#define KVM_SHIM_ABI_VERSION 2
 
 #define KVM_SHIM_API __attribute__((visibility("default")))
 
@@ -32,6 +32,14 @@ KVM_SHIM_API int32_t kvm_shim_region_add(void *base, uint64_t length);
  * memory when `fd` is -1. Unmapped by `kvm_shim_region_remove`.
  */
 KVM_SHIM_API int32_t kvm_shim_region_map(int32_t fd, uint64_t file_offset, uint64_t length);
+
+/*
+ * Puts the first `length` bytes of `fd`, shared, in the place of whole pages of a region. Only of a
+ * memory file that is sealed against shrinking: who touches a mapping beyond the end of its file is
+ * killed. -EPERM for other files, -EINVAL when the file or the region is too short.
+ */
+KVM_SHIM_API int32_t kvm_shim_region_overlay(int32_t region, uint64_t offset, uint64_t length,
+                                             int32_t fd);
 
 /* Forgets a region, and unmaps it when it was mapped here. */
 KVM_SHIM_API int32_t kvm_shim_region_remove(int32_t region);
@@ -68,7 +76,7 @@ KVM_SHIM_API int32_t kvm_shim_poll(int32_t fd_a, int32_t fd_b, int32_t timeout_m
 KVM_SHIM_API int32_t kvm_shim_madvise(int32_t region, uint64_t offset, uint64_t length,
                                       int32_t advice);
 
-/* A new memory file of `length` bytes, close-on-exec. Returns the descriptor. */
+/* A new memory file of `length` bytes, close-on-exec, which cannot shrink. Returns the descriptor. */
 KVM_SHIM_API int32_t kvm_shim_memfd(uint64_t length);
 
 /*

@@ -12,6 +12,8 @@ export interface FileBackingConfig {
   readonly path: string;
   /** Length of the file in bytes, when the guest was built. */
   readonly fileBytes: number;
+  /** The file itself is the memory, for this guest and for whoever else maps it. Default false. */
+  readonly shared?: boolean;
 }
 
 /** Bytes of guest memory that a file takes: whole pages, with zeros after its end. */

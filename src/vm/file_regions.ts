@@ -1,7 +1,7 @@
 /** From the files of the option `memory.regions` to guest memory that starts as them. */
 
 import { DenovisorError } from "../base/errors.ts";
-import { gpa, hex } from "../base/u64.ts";
+import { gpa, hex, PAGE_SIZE } from "../base/u64.ts";
 import { backedBytes, backingFileBytes, type FileBackingConfig } from "../memory/backing.ts";
 import { type ExtraRegion, type GuestMemory, LOW_RAM_END } from "../memory/guest_memory.ts";
 import { type CheckedRegion, placeRegion } from "./memory_options.ts";
@@ -17,7 +17,15 @@ export interface SizedRegion extends CheckedRegion {
  */
 export async function measureRegions(regions: readonly CheckedRegion[]): Promise<SizedRegion[]> {
   return await Promise.all(regions.map(async (region) => {
-    return { ...region, fileBytes: await backingFileBytes(region.path) };
+    const fileBytes = await backingFileBytes(region.path);
+    if (region.shared && fileBytes % PAGE_SIZE !== 0) {
+      const { path } = region;
+      const expected = `it has ${fileBytes} bytes, expected a multiple of ${PAGE_SIZE}`;
+      throw new DenovisorError("file", `Cannot share ${path} as guest memory: ${expected}`, {
+        path,
+      });
+    }
+    return { ...region, fileBytes };
   }));
 }
 
@@ -44,12 +52,12 @@ export function backingsOf(
   regions: readonly SizedRegion[],
   memory: GuestMemory,
 ): FileBackingConfig[] {
-  const backings = regions.map(({ gpa, path, fileBytes }) => {
+  const backings = regions.map(({ gpa, path, fileBytes, shared }) => {
     const region = memory.regions.find((r) => gpa >= r.gpa && gpa < r.gpa + r.sizeBytes);
     if (region === undefined) {
       throw new DenovisorError("internal", `Cannot find the memory at ${hex(gpa)}`);
     }
-    return { offset: region.offset + (gpa - region.gpa), path, fileBytes };
+    return { offset: region.offset + (gpa - region.gpa), path, fileBytes, shared };
   });
   const ordered = backings.toSorted((a, b) => a.offset - b.offset);
   for (let i = 1; i < ordered.length; i++) {

@@ -29,7 +29,8 @@ export interface MemoryOptions {
 
 /**
  * A file in guest memory. It is read where and when someone first touches it, and must not change
- * while the guest runs. What the guest writes stays in memory; the file is never written.
+ * while the guest runs. What the guest writes stays in memory; the file is never written, unless it
+ * is shared.
  */
 export interface FileRegion {
   /**
@@ -41,6 +42,11 @@ export interface FileRegion {
   readonly file: string | URL;
   /** Writes of the guest do not land; only outside of RAM. Default false. */
   readonly readOnly?: boolean | undefined;
+  /**
+   * The file itself is the memory: whatever guests and processes write to it, all who have it see. It
+   * has to be memory that cannot shrink, as `SharedMemory.create` makes it. Default false.
+   */
+  readonly shared?: boolean | undefined;
 }
 
 /** Paging "mmu" after its checks. */
@@ -56,6 +62,7 @@ export interface CheckedRegion {
   readonly gpa: number;
   readonly path: string;
   readonly readOnly: boolean;
+  readonly shared: boolean;
 }
 
 /** The option after its checks. */
@@ -75,7 +82,7 @@ export const DEVICE_START = 0xfe00_0000;
 const GPA_END = 2 ** 47;
 
 const NAMES = ["size", "paging", "dirtyLog", "trace", "regions"];
-const REGION_NAMES = ["gpa", "file", "readOnly"];
+const REGION_NAMES = ["gpa", "file", "readOnly", "shared"];
 
 /**
  * Checks the option and fills in its defaults.
@@ -155,12 +162,13 @@ function checkRegion(region: FileRegion, index: number): CheckedRegion {
   const name = `memory.regions[${index}]`;
   if (typeof region !== "object" || region === null) throw wrong(name, region, "an object");
   checkNames(name, region, REGION_NAMES);
-  const { gpa, file, readOnly = false } = region;
+  const { gpa, file, readOnly = false, shared = false } = region;
   if (!Number.isSafeInteger(gpa) || gpa < 0 || gpa % PAGE_SIZE !== 0 || gpa >= GPA_END) {
     throw wrong(`${name}.gpa`, gpa, "a multiple of 4096 from 0 to 2^47");
   }
   if (typeof readOnly !== "boolean") throw wrong(`${name}.readOnly`, readOnly, "true or false");
-  return { gpa, path: pathOf(`${name}.file`, file), readOnly };
+  if (typeof shared !== "boolean") throw wrong(`${name}.shared`, shared, "true or false");
+  return { gpa, path: pathOf(`${name}.file`, file), readOnly, shared };
 }
 
 function pathOf(name: string, file: string | URL): string {

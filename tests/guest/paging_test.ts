@@ -1,12 +1,13 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { DenovisorError } from "../../src/base/errors.ts";
 import { gpa, PAGE_SIZE } from "../../src/base/u64.ts";
+import { SharedMemory } from "../../src/engine/kvm/pager/shared_memory.ts";
 import type { MemoryOptions } from "../../src/vm/memory_options.ts";
 import { Vm } from "../../src/vm/vm.ts";
 import { flatGuest, leave, load, show, store, sweep, waitFor } from "../support/paging_guest.ts";
 import { Random } from "../support/random.ts";
-import { testWith } from "../support/requirement.ts";
-import { pagedGuests } from "../support/userfaultfd.ts";
+import { all, testWith } from "../support/requirement.ts";
+import { pagedGuests, sharedMemory } from "../support/userfaultfd.ts";
 import { GUEST_TIMEOUT_MS } from "../support/vm_guest.ts";
 
 const MIB = 1024 ** 2;
@@ -154,6 +155,51 @@ testWith(
     });
   },
 );
+
+testWith(
+  all(pagedGuests, sharedMemory),
+  "two guests share memory, one of them without the right to write",
+  async () => {
+    using file = SharedMemory.create(MIB);
+    const at = 8 * MIB;
+    await using writer = await boot(
+      [waitFor(GO, 1), store(at + 5 * PAGE_SIZE, 0x6b63_616a), store(at, 1), leave(1)],
+      { size: "16M", regions: [{ gpa: at, file: file.path, shared: true }] },
+    );
+    await using reader = await boot(
+      [
+        waitFor(HOLE, 1),
+        ...[0, 1, 2, 3].map((i) => show(HOLE + 5 * PAGE_SIZE + i)),
+        store(HOLE + 4, 0x2121_2121),
+        leave(2),
+      ],
+      { size: "16M", regions: [{ gpa: HOLE, file: file.path, shared: true, readOnly: true }] },
+    );
+    writer.memory.writeU32(gpa(GO), 1);
+    assertEquals(await writer.wait(), { kind: "debug-exit", value: 1 });
+    assertEquals(await reader.wait(), { kind: "debug-exit", value: 2 });
+    assertEquals(reader.debug.transcript, "jack");
+    assertEquals(reader.stats().exits.mmioWrite, 1, "the store left the guest");
+    assertEquals(writer.memory.readU32(gpa(at + 4)), 0);
+    assertEquals((await Deno.readFile(file.path)).subarray(0, 4), new Uint8Array([1, 0, 0, 0]));
+    const { pager_minor_faults: minor, pager_file_bytes: read } = reader.stats().mmuCounters;
+    assert(minor >= 1, "what the writer had brought in was only mapped");
+    assertEquals(read, 0);
+  },
+);
+
+testWith(pagedGuests, "a shared file that may shrink, or has half a page, is refused", async () => {
+  for (
+    const [bytes, reason] of [[PAGE_SIZE, "it may shrink"], [100, "multiple of 4096"]] as const
+  ) {
+    await withFile(new Uint8Array(bytes), async (path) => {
+      const regions = [{ gpa: HOLE, file: path, shared: true }];
+      const booting = () => boot([leave(1)], { size: "16M", regions });
+      const error = await assertRejects(booting, DenovisorError, reason);
+      assertEquals([error.code, error.details.path], ["file", path]);
+    });
+  }
+});
 
 testWith(
   pagedGuests,

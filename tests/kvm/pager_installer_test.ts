@@ -32,6 +32,9 @@ class FakeUserfaultfd {
   move(dst: number, _src: number, bytes: number): number {
     return this.#answer("move", dst, bytes, bytes);
   }
+  map(start: number, bytes: number, protect: boolean): number {
+    return this.#answer(protect ? "map protected" : "map", start, bytes, bytes);
+  }
   writeProtect(start: number, bytes: number, protect: boolean): number {
     return this.#answer(protect ? "protect" : "unprotect", start, bytes, 0);
   }
@@ -106,6 +109,29 @@ testWith(shimLibrary, "a page that is there already gets its rights, and wakes w
     "copy protected 0+1",
     "wake 0+1",
   ]);
+});
+
+testWith(shimLibrary, "a page of shared memory is mapped, or filled where there is none", () => {
+  const share = (isThere: boolean, writable: boolean, ...answers: number[]) =>
+    callsOf(
+      new FakeUserfaultfd(...answers),
+      (installer) => installer.share(AT, isThere, writable),
+    );
+  const GONE = -Errno.EFAULT;
+  assertEquals(share(true, true), ["map 0+1"]);
+  assertEquals(share(true, false), ["map protected 0+1"]);
+  assertEquals(share(false, true), ["copy 0+1"]);
+  assertEquals(share(false, false), ["copy protected 0+1"]);
+  // Others bring pages in and take them away meanwhile.
+  assertEquals(share(false, true, EXISTS), ["copy 0+1", "map 0+1"]);
+  assertEquals(share(true, true, GONE), ["map 0+1", "copy 0+1"]);
+  assertEquals(share(true, true, AGAIN), ["map 0+1", "map 0+1"]);
+  // Another thread met the same fault.
+  assertEquals(share(true, true, EXISTS), ["map 0+1", "unprotect 0+1"]);
+  assertEquals(share(true, false, EXISTS), ["map protected 0+1", "wake 0+1"]);
+  const forEver = Array.from({ length: 5000 }, (_, i) => i % 2 === 0 ? GONE : EXISTS);
+  assertThrows(() => share(true, true, ...forEver), DenovisorError, "EAGAIN");
+  assertThrows(() => share(true, true, -Errno.EINVAL), DenovisorError, "EINVAL");
 });
 
 testWith(

@@ -90,6 +90,42 @@ testWith(shimLibrary, "a memory file maps to the same bytes twice", () => {
   assertEquals(new Uint8Array(second.buffer)[5000], 77);
 });
 
+testWith(
+  shimLibrary,
+  "a memory file takes the place of pages of a region, and never shrinks",
+  () => {
+    using shim = Shim.open();
+    const { symbols } = shim;
+    const fd = check(symbols.kvm_shim_memfd(BigInt(2 * PAGE)), "make a memory file");
+    using file = shim.mapRegion(fd, 2 * PAGE);
+    using region = shim.mapRegion(-1, 4 * PAGE);
+    const bytes = new Uint8Array(region.buffer);
+    bytes.fill(1);
+    new Uint8Array(file.buffer).fill(7);
+    const overlay = (offset: number, length: number, from = fd) =>
+      symbols.kvm_shim_region_overlay(region.id, BigInt(offset), BigInt(length), from);
+    assertEquals(overlay(PAGE, 2 * PAGE), 0);
+    assertEquals([0, 1, 2, 3].map((page) => bytes[page * PAGE]), [1, 7, 7, 1]);
+    bytes[PAGE] = 9;
+    assertEquals(new Uint8Array(file.buffer)[0], 9);
+    assertEquals(overlay(3 * PAGE, 2 * PAGE), -Errno.EINVAL, "not all in the region");
+    assertEquals(overlay(0, 3 * PAGE), -Errno.EINVAL, "longer than the file");
+    assertEquals(overlay(100, PAGE), -Errno.EINVAL, "no whole pages");
+    assertThrows(
+      () => Deno.truncateSync(`/proc/self/fd/${fd}`, PAGE),
+      Deno.errors.PermissionDenied,
+    );
+    const path = Deno.makeTempFileSync();
+    Deno.writeFileSync(path, new Uint8Array(PAGE));
+    using scratch = new Scratch(shim);
+    const plain = scratch.tryOpen(path, 2);
+    assertEquals(overlay(0, PAGE, plain), -Errno.EPERM, "a file that may shrink");
+    symbols.kvm_shim_close(plain);
+    symbols.kvm_shim_close(fd);
+    Deno.removeSync(path);
+  },
+);
+
 testWith(shimLibrary, "an eventfd counts, and poll tells which descriptor can be read", () => {
   using shim = Shim.open();
   using region = shim.mapRegion(-1, PAGE);

@@ -9,8 +9,19 @@ import { all, type Requirement } from "./requirement.ts";
 /** libkvm-shim, and a userfaultfd that sees the kernel's faults. */
 export const userfaultfd: Requirement = all(shimLibrary, { missing: whyNoUserfaultfd() });
 
+/** The same, which also sees faults on shared memory. */
+export const sharedMemory: Requirement = all(userfaultfd, { missing: whyNoSharing() });
+
 /** The same with KVM. */
 export const pagedGuests: Requirement = all(kvmEngine, userfaultfd);
+
+function whyNoSharing(): string | undefined {
+  if (userfaultfd.missing !== undefined) return undefined; // said already
+  using shim = Shim.open();
+  const { fd, canShare } = openUserfaultfd(shim);
+  shim.symbols.kvm_shim_close(fd);
+  return canShare ? undefined : "the kernel does not report faults on shared memory";
+}
 
 function whyNoUserfaultfd(): string | undefined {
   if (shimLibrary.missing !== undefined) return undefined; // said already

@@ -75,4 +75,5 @@ export const Uffdio = {
   COPY: request(READ | WRITE, 0x03, uffd.UffdioCopy, UFFDIO),
   ZEROPAGE: request(READ | WRITE, 0x04, uffd.UffdioZeropage, UFFDIO),
   WRITEPROTECT: request(READ | WRITE, 0x06, uffd.UffdioWriteprotect, UFFDIO),
+  CONTINUE: request(READ | WRITE, 0x07, uffd.UffdioContinue, UFFDIO),
 } as const;

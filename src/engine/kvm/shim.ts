@@ -8,13 +8,14 @@ import { errnoName } from "./errno.ts";
 
 const LIBRARY = new URL("../../../shim/build/libkvm_shim.so", import.meta.url);
 /** Must equal KVM_SHIM_ABI_VERSION of shim/kvm_shim.h. */
-const ABI_VERSION = 1;
+const ABI_VERSION = 2;
 
 /** The functions of shim/kvm_shim.h; integers of 32 bits keep V8's fast calls (5 ns). */
 const SYMBOLS = {
   kvm_shim_abi_version: { parameters: [], result: "i32" },
   kvm_shim_region_add: { parameters: ["buffer", "u64"], result: "i32" },
   kvm_shim_region_map: { parameters: ["i32", "u64", "u64"], result: "i32" },
+  kvm_shim_region_overlay: { parameters: ["i32", "u64", "u64", "i32"], result: "i32" },
   kvm_shim_region_remove: { parameters: ["i32"], result: "i32" },
   kvm_shim_region_address: { parameters: ["i32", "u64", "u64"], result: "i64" },
   kvm_shim_open: { parameters: ["i32", "u32", "u32", "i32"], result: "i32" },

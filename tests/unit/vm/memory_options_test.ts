@@ -19,13 +19,15 @@ Deno.test("file regions are taken by path and by URL", () => {
   const regions = [
     { gpa: 0x10_0000, file: "a" },
     { gpa: 0xd000_0000, file: new URL("file:///b%20c"), readOnly: true },
+    { gpa: 0xd100_0000, file: "d", shared: true },
   ];
   assertEquals(checkMemory({ paging: "mmu", dirtyLog: true, regions }).paging, {
     dirtyLog: true,
     trace: undefined,
     regions: [
-      { gpa: 0x10_0000, path: "a", readOnly: false },
-      { gpa: 0xd000_0000, path: "/b c", readOnly: true },
+      { gpa: 0x10_0000, path: "a", readOnly: false, shared: false },
+      { gpa: 0xd000_0000, path: "/b c", readOnly: true, shared: false },
+      { gpa: 0xd100_0000, path: "d", readOnly: false, shared: true },
     ],
   });
 });
@@ -51,6 +53,7 @@ Deno.test("each wrong part of the memory option is named with what was expected"
     [region({ file: "a\0b" }), "option memory.regions[0].file"],
     [region({ file: new URL("https://example.com/") }), "expected a path or a file: URL"],
     [region({ readOnly: "yes" }), "option memory.regions[0].readOnly: found yes"],
+    [region({ shared: 1 }), "option memory.regions[0].shared: found 1"],
     [region({ size: 1 }), "option memory.regions[0].size: found unknown option"],
   ];
   for (const [given, text] of wrong) {

@@ -39,6 +39,8 @@ export const PAGER_COUNTERS = [
   "pager_2m_pages",
   /** Bytes that came out of files. */
   "pager_file_bytes",
+  /** Faults on pages that shared memory had, and this guest had not mapped. */
+  "pager_minor_faults",
 ] as const;
 /** Indices of these counters. */
 export const PagerCounter = {
@@ -47,6 +49,7 @@ export const PagerCounter = {
   PAGES_4K: 2,
   PAGES_2M: 3,
   FILE_BYTES: 4,
+  MINOR: 5,
 } as const;
 
 /** The shared block, in any thread. */

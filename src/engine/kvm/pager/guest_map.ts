@@ -69,12 +69,20 @@ export class GuestMap {
     return -1;
   }
 
+  /** True when file `index` is shared memory, which is mapped, not read. */
+  isShared(index: number): boolean {
+    return index >= 0 && this.#files[index].shared === true;
+  }
+
   /** Offset of a host virtual address in file `index`. */
   fileOffset(address: number, index: number): number {
     return address - this.#base - this.#files[index].offset;
   }
 
-  /** True when all 2 MiB around page `page` of the memory start as zeros, or as bytes of one file. */
+  /**
+   * True when all 2 MiB around page `page` of the memory start as zeros, or as bytes of one file.
+   * Pages of shared memory come one by one: some of them may be there.
+   */
   isUniform(page: number): boolean {
     const at = page * PAGE_SIZE;
     const start = at - at % LARGE_BYTES;
@@ -82,7 +90,7 @@ export class GuestMap {
     for (const file of this.#files) {
       const fileEnd = file.offset + backedBytes(file);
       if (file.offset >= end || fileEnd <= start) continue;
-      if (file.offset > start || fileEnd < end) return false;
+      if (file.shared === true || file.offset > start || fileEnd < end) return false;
     }
     return true;
   }

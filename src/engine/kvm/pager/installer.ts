@@ -63,6 +63,26 @@ export class Installer implements Disposable {
     if (!this.#moveStaging(address)) this.#pieces(address, this.#zerosAddress, bytes, writable);
   }
 
+  /**
+   * Maps a page of shared memory, which others may have brought in or taken away meanwhile: the one
+   * that the memory has, or zeros where it has none.
+   * @param isThere The fault said that it has one.
+   */
+  share(address: number, isThere: boolean, writable: boolean): void {
+    let wanted = isThere;
+    for (let tries = 0; tries < MAX_TRIES; tries++) {
+      const result = wanted
+        ? this.#uffd.map(address, PAGE_SIZE, !writable)
+        : this.#uffd.copy(address, this.#zerosAddress, PAGE_SIZE, !writable);
+      if (result > 0) return;
+      if (result === -Errno.EEXIST && wanted) return this.#settle(address, writable);
+      if (result === -Errno.EEXIST) wanted = true;
+      else if (result === -Errno.EFAULT && wanted) wanted = false;
+      else if (result !== -Errno.EAGAIN) throw refused(address, PAGE_SIZE, result);
+    }
+    throw refused(address, PAGE_SIZE, -Errno.EAGAIN);
+  }
+
   /** Lets writes to present pages through, or stops them. */
   protect(address: number, bytes: number, on: boolean): void {
     for (let tries = 0; tries < MAX_TRIES; tries++) {
@@ -95,10 +115,15 @@ export class Installer implements Disposable {
       this.#uffd.move(address, this.#stagingAddress, LARGE_BYTES) === LARGE_BYTES;
   }
 
+  /** A page is there already, because two threads met the same fault: it gets its rights. */
+  #settle(address: number, writable: boolean): void {
+    if (writable) this.protect(address, PAGE_SIZE, false);
+    else this.#uffd.wake(address, PAGE_SIZE);
+  }
+
   /**
    * Fills [address, address + bytes) from `source`, which the kernel may do in parts. Pages that are
-   * there already, because two threads met the same fault, are left, but get the rights they should
-   * have.
+   * there already are left, but get the rights they should have.
    */
   #pieces(address: number, source: number, bytes: number, writable: boolean): void {
     let tries = 0;
@@ -111,8 +136,7 @@ export class Installer implements Disposable {
         done += result;
         tries = 0;
       } else if (result === -Errno.EEXIST) {
-        if (writable) this.protect(at, PAGE_SIZE, false);
-        else this.#uffd.wake(at, PAGE_SIZE);
+        this.#settle(at, writable);
         done += PAGE_SIZE;
         tries = 0;
       } else if (result !== -Errno.EAGAIN || ++tries === MAX_TRIES) {

@@ -16,7 +16,11 @@ import { isWritable } from "../../../mmu/spte.ts";
 import { TableWalk } from "../../../mmu/table_walk.ts";
 import type { MmuVcpu } from "../../../mmu/vcpu.ts";
 import type { Shim } from "../shim.ts";
-import { UFFD_PAGEFAULT_FLAG_WP, UFFD_PAGEFAULT_FLAG_WRITE } from "../uffd_abi.ts";
+import {
+  UFFD_PAGEFAULT_FLAG_MINOR,
+  UFFD_PAGEFAULT_FLAG_WP,
+  UFFD_PAGEFAULT_FLAG_WRITE,
+} from "../uffd_abi.ts";
 import { type PagerControl, PagerCounter } from "./control.ts";
 import { GuestMap } from "./guest_map.ts";
 import { Installer } from "./installer.ts";
@@ -50,9 +54,12 @@ export class Pager implements Disposable {
   readonly #vcpu: MmuVcpu;
   readonly #walk: TableWalk;
   readonly #installer: Installer;
-  readonly #files: readonly FileBacking[];
+  /** By the number of the file; undefined for shared memory. */
+  readonly #files: readonly (FileBacking | undefined)[];
   readonly #trace: PagerTrace | undefined;
   readonly #resources: DisposableStack;
+  /** Shared memory has the page of the fault that is served. */
+  #isMinor = false;
 
   /**
    * @param control Where the counters stand; they count a fault before it is served.
@@ -81,7 +88,9 @@ export class Pager implements Disposable {
     this.#vcpu = this.#mmu.createVcpu(KERNEL_TLB);
     this.#walk = new TableWalk(this.#mmu.core);
     this.#installer = undo.use(new Installer(shim, uffd));
-    this.#files = config.files.map((file) => undo.use(new FileBacking(file)));
+    this.#files = config.files.map((file) =>
+      file.shared === true ? undefined : undo.use(new FileBacking(file))
+    );
     this.#trace = config.trace === undefined
       ? undefined
       : undo.use(new PagerTrace(this.#mmu, config.trace));
@@ -97,7 +106,13 @@ export class Pager implements Disposable {
   serve(address: number, flags: number): void {
     const write = (flags & UFFD_PAGEFAULT_FLAG_WRITE) !== 0;
     const isProtected = (flags & UFFD_PAGEFAULT_FLAG_WP) !== 0;
-    this.#counters[isProtected ? PagerCounter.WRITE_PROTECT : PagerCounter.MISSING]++;
+    this.#isMinor = (flags & UFFD_PAGEFAULT_FLAG_MINOR) !== 0;
+    const kind = isProtected
+      ? PagerCounter.WRITE_PROTECT
+      : this.#isMinor
+      ? PagerCounter.MINOR
+      : PagerCounter.MISSING;
+    this.#counters[kind]++;
     const region = this.#map.regionAt(address);
     if (region < 0) {
       throw new DenovisorError(
@@ -210,8 +225,9 @@ export class Pager implements Disposable {
 
   #fill(start: number, bytes: number, region: number, write: boolean, writable: boolean): void {
     const index = this.#map.fileAt(start);
+    if (this.#map.isShared(index)) return this.#installer.share(start, this.#isMinor, writable);
     if (index < 0) return this.#installer.zero(start, bytes, write, writable);
-    const file = this.#files[index];
+    const file = this.#files[index]!;
     const offset = this.#map.fileOffset(start, index);
     const reason = file.read(offset, this.#installer.staging(bytes));
     if (reason !== undefined) {

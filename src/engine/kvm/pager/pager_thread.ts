@@ -13,6 +13,7 @@ import { check, Shim, type ShimRegion, type ShimSymbols } from "../shim.ts";
 import { PAGER_COUNTERS, PagerControl, PagerState } from "./control.ts";
 import { MADV_HUGEPAGE } from "./installer.ts";
 import { dirtyWords, type PagerConfig } from "./pager.ts";
+import { mapSharedFiles } from "./shared_memory.ts";
 import { openUserfaultfd, Userfaultfd, type UserfaultfdHandle } from "./userfaultfd.ts";
 
 /** What shall be paged, and how. */
@@ -45,6 +46,8 @@ export interface PagerStart {
 export interface HostRange {
   readonly address: number;
   readonly sizeBytes: number;
+  /** Shared memory is mapped there. */
+  readonly shared: boolean;
 }
 
 /** From the worker, its last message. */
@@ -101,11 +104,15 @@ export class PagerThread implements AsyncDisposable {
     this.#bell = check(symbols.kvm_shim_eventfd(0, EFD_NONBLOCK), "make an eventfd");
     undo.defer(() => symbols.kvm_shim_close(this.#bell));
     this.#uffd = undo.use(new Userfaultfd(this.#shim, handle));
-    this.#ranges = hostRanges(memory, host);
     const { files, logDirty, maxPageLevel = Level.SIZE_2M } = options;
+    const shared = files.filter((file) => file.shared === true);
+    mapSharedFiles(this.#shim, host, shared, handle.canShare);
+    this.#ranges = hostRanges(memory, host, shared);
     if (!logDirty && maxPageLevel > 1) adviseHugePages(symbols, memory, host);
     undo.defer(() => this.release());
-    for (const { address, sizeBytes } of this.#ranges) this.#uffd.register(address, sizeBytes);
+    for (const { address, sizeBytes, shared } of this.#ranges) {
+      this.#uffd.register(address, sizeBytes, shared);
+    }
     const words = logDirty
       ? memory.regions.reduce((sum, region) => sum + dirtyWords(region.sizeBytes), 0)
       : 0;
@@ -271,8 +278,28 @@ function adviseHugePages(symbols: ShimSymbols, memory: GuestMemory, host: ShimRe
   }
 }
 
-function hostRanges(memory: GuestMemory, host: ShimRegion): HostRange[] {
-  return memory.regions.map(({ offset, sizeBytes }) => {
-    return { address: Number(host.address(offset, sizeBytes)), sizeBytes };
-  });
+/** The regions, cut where shared memory begins and ends: the kernel registers the two apart. */
+function hostRanges(
+  memory: GuestMemory,
+  host: ShimRegion,
+  shared: readonly FileBackingConfig[],
+): HostRange[] {
+  const ordered = shared.toSorted((a, b) => a.offset - b.offset);
+  const ranges: HostRange[] = [];
+  const add = (from: number, to: number, shared: boolean) => {
+    const sizeBytes = to - from;
+    if (sizeBytes === 0) return;
+    ranges.push({ address: Number(host.address(from, sizeBytes)), sizeBytes, shared });
+  };
+  for (const { offset, sizeBytes } of memory.regions) {
+    let at = offset;
+    for (const file of ordered) {
+      if (file.offset < offset || file.offset >= offset + sizeBytes) continue;
+      add(at, file.offset, false);
+      at = file.offset + file.fileBytes;
+      add(file.offset, at, true);
+    }
+    add(at, offset + sizeBytes, false);
+  }
+  return ranges;
 }

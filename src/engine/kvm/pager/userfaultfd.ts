@@ -30,7 +30,11 @@ export interface UserfaultfdHandle {
   readonly fd: number;
   /** UFFDIO_MOVE may be used. */
   readonly canMove: boolean;
+  /** Shared memory may be registered: its faults and its write protection are reported. */
+  readonly canShare: boolean;
 }
+
+const SHARING = abi.UFFD_FEATURE_MINOR_SHMEM | abi.UFFD_FEATURE_WP_HUGETLBFS_SHMEM;
 
 /**
  * A userfaultfd that reports faults of the kernel too, such as KVM's. The descriptor is the caller's
@@ -38,16 +42,18 @@ export interface UserfaultfdHandle {
  * @throws DenovisorError `pager`
  */
 export function openUserfaultfd(shim: Shim): UserfaultfdHandle {
-  using probe = new Userfaultfd(shim, { fd: open(shim), canMove: false });
+  using probe = new Userfaultfd(shim, { fd: open(shim), canMove: false, canShare: false });
   const offered = probe.agree(0);
   probe.closeFd();
   if ((offered & abi.UFFD_FEATURE_PAGEFAULT_FLAG_WP) === 0) {
     throw unavailable("the kernel cannot write-protect pages with userfaultfd: expected Linux 5.7");
   }
   const canMove = (offered & abi.UFFD_FEATURE_MOVE) !== 0;
-  const handle = { fd: open(shim), canMove };
+  const canShare = (offered & SHARING) === SHARING;
+  const handle = { fd: open(shim), canMove, canShare };
   using uffd = new Userfaultfd(shim, handle);
-  uffd.agree(abi.UFFD_FEATURE_PAGEFAULT_FLAG_WP | (canMove ? abi.UFFD_FEATURE_MOVE : 0));
+  const move = canMove ? abi.UFFD_FEATURE_MOVE : 0;
+  uffd.agree(abi.UFFD_FEATURE_PAGEFAULT_FLAG_WP | move | (canShare ? SHARING : 0));
   return handle;
 }
 
@@ -94,12 +100,14 @@ export class Userfaultfd implements Disposable {
 
   /**
    * Has faults on missing and on write-protected pages of a range reported.
+   * @param shared It is a mapping of shared memory: faults on pages that are only not mapped, too.
    * @throws DenovisorError `kvm`
    */
-  register(start: number, bytes: number): void {
+  register(start: number, bytes: number, shared = false): void {
+    const minor = shared ? abi.UFFDIO_REGISTER_MODE_MINOR : 0;
     this.#put(0, start);
     this.#put(2, bytes);
-    this.#put(4, abi.UFFDIO_REGISTER_MODE_MISSING | abi.UFFDIO_REGISTER_MODE_WP);
+    this.#put(4, abi.UFFDIO_REGISTER_MODE_MISSING | abi.UFFDIO_REGISTER_MODE_WP | minor);
     this.#put(6, 0);
     check(this.#ioctl(Uffdio.REGISTER, abi.UffdioRegister.size), `register ${bytes} bytes`);
   }
@@ -167,6 +175,15 @@ export class Userfaultfd implements Disposable {
     this.#put(6, 0);
     this.#put(8, 0);
     return this.#done(this.#ioctl(UFFDIO_MOVE, abi.UffdioMove.size), 8, bytes);
+  }
+
+  /** Maps pages that the shared memory has and wakes who waits. Returns as `copy`. */
+  map(start: number, bytes: number, protect: boolean): number {
+    this.#put(0, start);
+    this.#put(2, bytes);
+    this.#put(4, protect ? abi.UFFDIO_CONTINUE_MODE_WP : 0);
+    this.#put(6, 0);
+    return this.#done(this.#ioctl(Uffdio.CONTINUE, abi.UffdioContinue.size), 6, bytes);
   }
 
   /** Protects present pages from writes, or allows them and wakes who waits. Returns 0 or -errno. */
