@@ -1,0 +1,197 @@
+/** What counts as a difference between the two sides: all that is not undefined, and not known. */
+
+import type { Case } from "./generate.ts";
+import { At, BATCH, DATA_BYTES, End, In, Out } from "./layout.ts";
+
+/** RFLAGS bits that say nothing: IF and VIF are the host's, RF is set in frames by this KVM. */
+const IGNORED_FLAGS = 0x200 | 0x1_0000;
+const PAGE_FAULT = 14;
+
+/** Words of an FXSAVE area, and bits of each, that are not compared. */
+const FX_MASK = fxMask();
+
+function fxMask(): Int32Array {
+  const mask = new Int32Array(128).fill(-1);
+  // FOP, FIP and FDP: processors keep them for unmasked exceptions only (APM 2 §11.4.4.3)
+  mask[1] = 0xffff;
+  mask.fill(0, 2, 6);
+  mask[7] = 0; // MXCSR_MASK
+  for (let st = 0; st < 8; st++) {
+    mask[8 + st * 4 + 2] = 0xffff;
+    mask[8 + st * 4 + 3] = 0;
+  }
+  mask.fill(0, 104);
+  return mask;
+}
+
+/** Names of the words of `Out`, by 8 bytes. */
+const FIELDS: Readonly<Record<number, string>> = {
+  [Out.CR2]: "cr2",
+  [Out.VECTOR]: "vector",
+  [Out.ERROR_CODE]: "error",
+  [Out.RIP]: "rip",
+  [Out.CS]: "cs",
+  [Out.FRAME_RFLAGS]: "frame-flags",
+  [Out.END]: "end",
+  [Out.RFLAGS]: "flags",
+  [Out.FS_BASE]: "fs-base",
+  [Out.GS_BASE]: "gs-base",
+};
+const REGISTERS = ["rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi"];
+
+/** A field in which the sides differ. */
+export interface Difference {
+  readonly field: string;
+  readonly native: string;
+  readonly interpreted: string;
+}
+
+/** The memory of both sides, as words. */
+export class Comparison {
+  readonly #native: Int32Array;
+  readonly #interpreted: Int32Array;
+
+  constructor(native: Uint8Array, interpreted: Uint8Array) {
+    const words = (bytes: Uint8Array) =>
+      new Int32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength >> 2);
+    this.#native = words(native);
+    this.#interpreted = words(interpreted);
+  }
+
+  /** Clears the outputs, so that what a case does not write is the same. */
+  clear(): void {
+    for (const words of [this.#native, this.#interpreted]) {
+      words.fill(0, At.OUT / 4, (At.OUT + BATCH * Out.SIZE) / 4);
+    }
+  }
+
+  /** True when the outputs of case `i` are the same. */
+  same(test: Case, i: number): boolean {
+    const start = (At.OUT + i * Out.SIZE) / 4;
+    const a = this.#native, b = this.#interpreted;
+    const flagMask = ~(IGNORED_FLAGS | test.undefined);
+    if (a[start + Out.END / 4] !== b[start + Out.END / 4]) return false;
+    for (let n = 0; n < Out.SELECTORS / 4; n++) {
+      if (a[start + n] === b[start + n]) continue;
+      if (((a[start + n] ^ b[start + n]) & this.#mask(n, start, flagMask)) !== 0) return false;
+    }
+    if (!test.fx) return true;
+    for (let n = Out.SELECTORS / 4; n < Out.FX / 4; n++) {
+      if (a[start + n] !== b[start + n]) return false;
+    }
+    const fx = start + Out.FX / 4;
+    for (let n = 0; n < 128; n++) {
+      if (((a[fx + n] ^ b[fx + n]) & FX_MASK[n]) !== 0) return false;
+    }
+    return true;
+  }
+
+  /** Bits that count of word `n` of an output. */
+  #mask(n: number, start: number, flagMask: number): number {
+    if (n === Out.RFLAGS / 4 || n === Out.FRAME_RFLAGS / 4) return flagMask;
+    if (n >> 1 === Out.CR2 / 8) {
+      return this.#native[start + Out.VECTOR / 4] === PAGE_FAULT ? -1 : 0;
+    }
+    return -1;
+  }
+
+  /** True when the data is the same. */
+  sameData(): boolean {
+    return this.#firstData() < 0;
+  }
+
+  #firstData(): number {
+    const end = (At.DATA + DATA_BYTES) / 4;
+    for (let n = At.DATA / 4; n < end; n++) {
+      if (this.#native[n] !== this.#interpreted[n]) return n;
+    }
+    return -1;
+  }
+
+  /** All that differs behind case `i`, data included. */
+  differences(test: Case, i: number): Difference[] {
+    const start = (At.OUT + i * Out.SIZE) / 4;
+    const found: Difference[] = [];
+    const add = (field: string, at: number, words: number, mask = -1) => {
+      for (let n = 0; n < words; n++) {
+        if (((this.#native[at + n] ^ this.#interpreted[at + n]) & mask) === 0) continue;
+        const text = (from: Int32Array) => wordsText(from, at, words);
+        found.push({ field, native: text(this.#native), interpreted: text(this.#interpreted) });
+        return;
+      }
+    };
+    const flagMask = ~(IGNORED_FLAGS | test.undefined);
+    for (let at = 0; at < Out.SELECTORS; at += 8) {
+      const gpr = (at - Out.GPR) / 8;
+      const name = FIELDS[at] ?? (gpr < 8 ? REGISTERS[gpr] : `r${gpr}`);
+      add(name, start + at / 4, 2, this.#mask(at / 4, start, flagMask));
+    }
+    if (test.fx) this.#fxDifferences(start, add);
+    for (let n = this.#firstData(), shown = 0; n >= 0 && n < (At.DATA + DATA_BYTES) / 4; n++) {
+      if (this.#native[n] === this.#interpreted[n] || shown++ > 3) continue;
+      add(`[${(n * 4).toString(16)}]`, n, 1);
+    }
+    return found;
+  }
+
+  #fxDifferences(
+    start: number,
+    add: (field: string, at: number, words: number, mask?: number) => void,
+  ): void {
+    for (const field of [Out.SELECTORS, Out.FS_BASE, Out.GS_BASE]) {
+      add(FIELDS[field] ?? "selectors", start + field / 4, 2);
+    }
+    const fx = start + Out.FX / 4;
+    add("fcw", fx, 1, 0xffff);
+    add("fsw", fx, 1, 0xffff << 16);
+    add("ftw", fx + 1, 1, 0xffff);
+    add("mxcsr", fx + 6, 1);
+    for (let n = 0; n < 8; n++) {
+      add(`st${n}`, fx + 8 + n * 4, 2);
+      add(`st${n}.e`, fx + 10 + n * 4, 1, 0xffff);
+    }
+    for (let n = 0; n < 16; n++) add(`xmm${n}`, fx + 40 + n * 4, 4);
+  }
+
+  /** How case `i` has ended on the host's processor: one of `End`, or 16 + the vector. */
+  end(i: number): number {
+    const at = (At.OUT + i * Out.SIZE) / 4;
+    const end = this.#native[at + Out.END / 4];
+    return end === End.EXCEPTION ? 16 + this.#native[at + Out.VECTOR / 4] : end;
+  }
+
+  /** The registers that case `i` starts with, as far as they are not 0. */
+  inputs(test: Case, i: number): string {
+    const at = (At.IN + i * In.SIZE) / 4;
+    const parts: string[] = [];
+    for (let n = 0; n < 16; n++) {
+      const name = n < 8 ? REGISTERS[n] : `r${n}`;
+      parts.push(`${name}=${wordsText(this.#native, at + n * 2, 2)}`);
+    }
+    parts.push(`flags=${wordsText(this.#native, at + In.RFLAGS / 4, 1)}`);
+    if (!test.fx) return parts.join(" ");
+    const fx = at + In.FX / 4;
+    const control = (this.#native[fx] & 0xffff).toString(16);
+    const status = (this.#native[fx] >>> 16).toString(16);
+    parts.push(`fcw=${control} fsw=${status} ftw=${(this.#native[fx + 1] & 255).toString(16)}`);
+    parts.push(`mxcsr=${wordsText(this.#native, fx + 6, 1)}`);
+    for (let n = 0; n < 8; n++) {
+      const e = (this.#native[fx + 10 + n * 4] & 0xffff).toString(16);
+      parts.push(`st${n}=${e}:${wordsText(this.#native, fx + 8 + n * 4, 2)}`);
+    }
+    for (let n = 0; n < 16; n++) {
+      parts.push(`xmm${n}=${wordsText(this.#native, fx + 40 + n * 4, 4)}`);
+    }
+    return parts.join(" ");
+  }
+}
+
+/** Words as one hexadecimal number, the last first. */
+function wordsText(from: Int32Array, at: number, words: number): string {
+  let text = "";
+  for (let n = words - 1; n >= 0; n--) {
+    const word = (from[at + n] >>> 0).toString(16);
+    text += text === "" ? (word === "0" && n > 0 ? "" : word) : word.padStart(8, "0");
+  }
+  return text === "" ? "0" : text;
+}

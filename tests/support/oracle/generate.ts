@@ -1,0 +1,336 @@
+/** Makes cases: code, registers and memory of each, written into an image. */
+
+import { Encoder, STRINGS } from "./encoder.ts";
+import { type Form, forms } from "./forms.ts";
+import { DRIVER } from "./image.ts";
+import {
+  At,
+  BASE,
+  CODE_BYTES,
+  codeAddress,
+  In,
+  LANDING,
+  Selector,
+  SLOT_BYTES,
+  slotAddress,
+} from "./layout.ts";
+import { Values } from "./values.ts";
+import { Random } from "../random.ts";
+
+/** Longest sequence of a case. */
+const MAX_SEQUENCE = 6;
+/** Room for instructions, with the jump behind them. */
+const CODE_ROOM = LANDING - 8 - 15;
+/** Bit by name of `RowOptions.undef`. */
+const FLAG_BITS: Readonly<Record<string, number>> = { c: 1, p: 4, a: 16, z: 64, s: 128, o: 0x800 };
+/** RFLAGS that cases start with: the status flags and DF, now and then AC. */
+const START_FLAGS = 0x8d5 | 0x400;
+const AC = 1 << 18;
+
+/** A case, as a comparison wants to know it. */
+export interface Case {
+  readonly forms: readonly Form[];
+  /** Status flags that are undefined behind it. */
+  readonly undefined: number;
+  readonly fx: boolean;
+  readonly code: Uint8Array;
+}
+
+/** Makes cases for code of one size. */
+export class Generator {
+  readonly bits: 32 | 64;
+  readonly forms: readonly Form[];
+  readonly #values: Values;
+  readonly #encoder: Encoder;
+  readonly #simple: readonly Form[];
+  /** A comparison with an immediate, which leaves no flag undefined. */
+  readonly #compare: Form;
+  readonly #registers = new Int32Array(32);
+  /** Words of the case's data, and of its x87 and SSE state. */
+  readonly #slot = new Int32Array(SLOT_BYTES / 4);
+  readonly #fx = new Int32Array(128);
+  #segmentsChanged = true;
+
+  /** @param only Mnemonics to try; all without. */
+  constructor(random: Random, bits: 32 | 64, only?: RegExp) {
+    this.bits = bits;
+    this.#values = new Values(random);
+    this.#encoder = new Encoder(this.#values);
+    const all = forms(bits);
+    this.forms = all.filter(({ row }) => only === undefined || only.test(row.mnemonic));
+    if (this.forms.length === 0) throw new RangeError("There is no such instruction");
+    this.#simple = this.forms.filter((form) =>
+      form.row.ends !== true && !form.segments && !IMPLICIT.test(form.row.mnemonic) &&
+      !STRINGS.test(form.row.mnemonic)
+    );
+    this.#compare = all.find(({ row }) => row.encoding === "83 /7 ib")!;
+  }
+
+  /** Writes case `i` into an image; the next cases must be made in order. */
+  make(image: Uint8Array, i: number): Case {
+    const v = this.#values;
+    const encoder = this.#encoder;
+    const slot = slotAddress(i);
+    const code = codeAddress(i);
+    this.#drawRegisters(slot);
+    this.#drawSlot();
+    const data = this.#data;
+    encoder.begin({ bits: this.bits, slot, data, code, registers: this.#registers });
+    const chosen: Form[] = [];
+    let undefinedFlags = 0;
+    const count = v.oneIn(6) && this.#simple.length > 0 ? 2 + v.small(MAX_SEQUENCE - 1) : 1;
+    for (let n = 0; n < count && encoder.length < CODE_ROOM; n++) {
+      // What comes next may read the flags.
+      if (undefinedFlags !== 0) {
+        encoder.append(this.#compare);
+        chosen.push(this.#compare);
+        undefinedFlags = 0;
+        if (encoder.length >= CODE_ROOM) break;
+      }
+      const list = n < count - 1 ? this.#simple : this.forms;
+      const form = list[v.random.u32() % list.length];
+      encoder.append(form);
+      chosen.push(form);
+      for (const name of form.row.undef ?? "") undefinedFlags |= FLAG_BITS[name];
+      this.#prepare(form, slot, code, i);
+    }
+    const fx = chosen.some((form) => form.fx);
+    const segments = chosen.some((form) => form.segments);
+    this.#write(image, i, fx || segments, chosen.length === 1 ? chosen[0] : undefined);
+    if (segments) this.#segmentsChanged = true;
+    return {
+      forms: chosen,
+      undefined: undefinedFlags,
+      fx: fx || segments,
+      code: encoder.bytes.slice(0, encoder.length),
+    };
+  }
+
+  readonly #data = new DataView(this.#slot.buffer);
+
+  #drawRegisters(slot: number): void {
+    const v = this.#values;
+    const registers = this.#registers;
+    const long = this.bits === 64;
+    for (let r = 0; r < 16; r++) {
+      v.integer(registers, r * 2);
+      // RSP, RBP, RSI and RDI point into the slot as a rule, the others at times.
+      const pointer = r === 4 ? !v.oneIn(24) : r >= 5 && r <= 7 ? !v.oneIn(5) : v.oneIn(8);
+      if (pointer) {
+        registers[r * 2] = slot + 32 + (v.oneIn(6) ? v.small(64) : v.small(8) * 8);
+        registers[r * 2 + 1] = 0;
+      }
+      if (!long) registers[r * 2 + 1] = 0;
+    }
+  }
+
+  #drawSlot(): void {
+    const v = this.#values;
+    const slot = this.#slot;
+    if (v.oneIn(4)) {
+      for (let at = 0; at + 3 <= slot.length; at += 4) {
+        v.extended(slot, at);
+        slot[at + 3] = v.random.u32();
+      }
+    } else {
+      for (let at = 0; at < slot.length; at += 4) v.vector(slot, at);
+    }
+  }
+
+  /** Gives registers and memory the values that an instruction needs to do more than to fault. */
+  #prepare(form: Form, slot: number, code: number, i: number): void {
+    const v = this.#values;
+    const { row } = form;
+    const registers = this.#registers;
+    const { mnemonic } = row;
+    if (STRINGS.test(mnemonic)) {
+      if (v.oneIn(12)) return;
+      registers[2] = v.small(9);
+      if (!v.oneIn(8)) registers[3] = 0;
+    } else if (/^loop|^jr?e?cxz/.test(mnemonic)) {
+      registers[2] = v.small(3);
+      if (!v.oneIn(3)) registers[3] = 0;
+    } else if (/^sh[lr]d$/.test(mnemonic) && this.#encoder.opSize === 2) {
+      registers[2] = registers[2] & ~31 | v.small(17);
+    } else if (form.row.ends === true && /^(jmp|call)$/.test(mnemonic)) {
+      this.#point(form, slot, code + LANDING, i);
+    } else if (/^(ret|retf|iret)$/.test(mnemonic) && !v.oneIn(10)) {
+      this.#stackFrame(slot, code + LANDING, mnemonic);
+    } else if (/^i?div$/.test(mnemonic) && !v.oneIn(4)) {
+      // Quotients that fit
+      registers[5] = v.oneIn(2) ? 0 : registers[1] >> 31;
+      registers[4] = v.oneIn(2) ? v.small(16) : registers[1] >> 31;
+      if (v.oneIn(2)) registers[1] = registers[5];
+    } else if (mnemonic === "xlat") {
+      registers[6] = slot;
+      registers[7] = 0;
+      registers[0] &= ~0x80;
+    } else if (/^cmpxchg/.test(mnemonic) && v.oneIn(2)) {
+      this.#compareWith(form, slot);
+    } else if (/^(mov|pop|l[defgs]s)$/.test(mnemonic) && form.segments && !v.oneIn(6)) {
+      this.#selectors(slot);
+    } else if (/^(lar|lsl|verr|verw|arpl)$/.test(mnemonic) && !v.oneIn(4)) {
+      this.#selectors(slot);
+    }
+  }
+
+  /** An indirect branch: its operand is the landing place. */
+  #point(form: Form, slot: number, landing: number, i: number): void {
+    const v = this.#values;
+    if (form.operands[0]?.letter === "J" || v.oneIn(12)) return;
+    const at = this.#encoder.target - slotAddress(i);
+    const far = form.operands[0]?.size === "p";
+    const selector = this.bits === 64 ? Selector.USER_CODE64 : Selector.USER_CODE32;
+    if (this.#encoder.target !== 0) {
+      if (at < 0 || at > SLOT_BYTES - 16) return;
+      this.#data.setInt32(at, landing, true);
+      this.#data.setInt32(at + 4, far && !v.oneIn(4) ? selector : 0, true);
+      return;
+    }
+    const rm = this.#encoder.bytes[this.#encoder.length - 1] & 7;
+    for (const r of [rm, rm + 8]) {
+      this.#registers[r * 2] = landing;
+      this.#registers[r * 2 + 1] = 0;
+    }
+    void slot;
+  }
+
+  /** What RET, RETF and IRET find on the stack. */
+  #stackFrame(slot: number, landing: number, mnemonic: string): void {
+    const v = this.#values;
+    const size = this.#encoder.opSize;
+    const at = v.small(3) * 8 + 16;
+    this.#registers[8] = slot + at;
+    this.#registers[9] = 0;
+    const code = this.bits === 64 ? Selector.USER_CODE64 : Selector.USER_CODE32;
+    const words = mnemonic === "ret"
+      ? [landing]
+      : mnemonic === "retf"
+      ? [landing, code]
+      : [landing, code, v.random.u32() & START_FLAGS | 2, slot + 64, Selector.USER_DATA];
+    words.forEach((word, n) => {
+      if (size === 2) this.#data.setInt16(at + n * 2, word, true);
+      else this.#data.setInt32(at + n * size, word, true);
+      if (size === 8) this.#data.setInt32(at + n * size + 4, 0, true);
+    });
+  }
+
+  /** CMPXCHG of what is equal. */
+  #compareWith(form: Form, slot: number): void {
+    const registers = this.#registers;
+    const at = this.#encoder.target - slot;
+    if (this.#encoder.target === 0 || at < 0 || at > SLOT_BYTES - 16) return;
+    const word = (n: number) => this.#data.getInt32(at + n * 4, true);
+    if (form.row.mnemonic === "cmpxchg") {
+      registers[0] = word(0);
+      registers[1] = word(1);
+    } else if (form.row.mnemonic === "cmpxchg8b") {
+      registers[0] = word(0);
+      registers[4] = word(1);
+    } else {
+      [registers[0], registers[1], registers[4], registers[5]] = [0, 1, 2, 3].map(word);
+    }
+  }
+
+  /** Selectors wherever a segment load may find one. */
+  #selectors(slot: number): void {
+    const v = this.#values;
+    const selector = () => v.small(Selector.END / 8 + 2) * 8 | (v.oneIn(4) ? v.small(8) : 3);
+    const { fixed, target } = this.#encoder;
+    for (let r = 0; r < 16; r++) {
+      if (r !== 4 && (fixed >>> r & 1) === 0) this.#registers[r * 2] = selector();
+    }
+    for (let at = 0; at < SLOT_BYTES; at += 8) this.#data.setUint16(at, selector(), true);
+    const at = target - slot + this.#encoder.opSize;
+    if (target !== 0 && at >= 0 && at < SLOT_BYTES - 2) {
+      this.#data.setUint16(at, selector(), true);
+    }
+  }
+
+  #write(image: Uint8Array, i: number, fx: boolean, single: Form | undefined): void {
+    const v = this.#values;
+    const view = new DataView(image.buffer, image.byteOffset);
+    const at = At.IN + i * In.SIZE;
+    for (let n = 0; n < 32; n++) view.setInt32(at + n * 4, this.#registers[n], true);
+    const long = this.bits === 64;
+    const code = codeAddress(i);
+    view.setInt32(at + In.CODE, code, true);
+    view.setInt32(at + In.CODE + 4, long ? 0 : Selector.USER_CODE32, true);
+    const stringsForward = single !== undefined && STRINGS.test(single.row.mnemonic) && v.oneIn(2);
+    const flags = v.random.u32() & START_FLAGS & (stringsForward ? ~0x400 : -1) | 2 |
+      (v.oneIn(16) ? AC : 0);
+    view.setInt32(at + In.RFLAGS, flags, true);
+    view.setInt32(at + In.RFLAGS + 4, 0, true);
+    const selectors = [Selector.USER_DATA, Selector.USER_DATA, Selector.USER_FS, Selector.USER_GS];
+    selectors.forEach((selector, n) => view.setUint16(at + In.SELECTORS + n * 2, selector, true));
+    const load = this.#segmentsChanged
+      ? long ? DRIVER.loadSegments : DRIVER.loadSegmentsFar
+      : fx
+      ? long ? DRIVER.loadFx : DRIVER.loadFxFar
+      : long
+      ? DRIVER.load
+      : DRIVER.loadFar;
+    if (fx || this.#segmentsChanged) this.#writeFx(view, at + In.FX);
+    this.#segmentsChanged = false;
+    view.setInt32(at + In.LOAD, load, true);
+    view.setInt32(at + In.STORE, fx ? DRIVER.storeFx : DRIVER.store, true);
+    this.#writeCode(image, i, code);
+    for (let n = 0; n < SLOT_BYTES / 4; n++) {
+      view.setInt32(slotAddress(i) + n * 4, this.#slot[n], true);
+    }
+  }
+
+  #writeFx(view: DataView, at: number): void {
+    const v = this.#values;
+    const fx = this.#fx;
+    fx.fill(0, 0, 8);
+    const u = v.random.u32();
+    // Exceptions are masked as a rule, precision and rounding are drawn.
+    const control = ((u & 3) !== 0 ? 0x7f : 0x40 | v.small(64)) | (u >>> 8 & 15) << 8;
+    const status = v.oneIn(4) ? v.random.u32() & 0x477f : v.small(8) << 11;
+    const pending = status & ~control & 0x3f;
+    const top = v.small(8) << 11;
+    fx[0] = control | ((status & 0x477f | top | (pending !== 0 ? 0x8080 : 0)) << 16);
+    fx[1] = v.oneIn(4) ? v.small(256) : v.oneIn(2) ? 0xff : 0xff & ~(1 << v.small(8));
+    const w = v.random.u32();
+    fx[6] = ((w & 7) !== 0 ? 0x1f80 : (w >>> 3 & 63) << 7) | (w >>> 9 & 3) << 13 |
+      ((w & 0x1800) === 0 ? 0x8000 : 0) | ((w & 0x6000) === 0 ? 0x40 : 0) |
+      ((w & 0x18000) === 0 ? w >>> 20 & 63 : 0);
+    for (let n = 8; n < 40; n += 4) {
+      v.extended(fx, n);
+      fx[n + 3] = 0;
+    }
+    for (let n = 40; n < 104; n += 4) v.vector(fx, n);
+    for (let n = 0; n < 128; n++) view.setInt32(at + n * 4, fx[n], true);
+  }
+
+  /** The case's code, the jump back behind it, and another at the landing place. */
+  #writeCode(image: Uint8Array, i: number, code: number): void {
+    const { bytes, length } = this.#encoder;
+    const at = code - BASE;
+    image.fill(0xcc, at, at + CODE_BYTES);
+    for (let n = 0; n < length; n++) image[at + n] = bytes[n];
+    this.#jumpBack(image, at + length, DRIVER.back);
+    this.#jumpBack(image, at + LANDING, DRIVER.backTaken);
+    void i;
+  }
+
+  #jumpBack(image: Uint8Array, at: number, target: number): void {
+    let next = at;
+    const put = (value: number, bytes: number) => {
+      for (let n = 0; n < bytes; n++) image[next++] = value >>> n * 8;
+    };
+    if (this.bits === 64) {
+      put(0xe9, 1);
+      put(target - (BASE + at + 5), 4);
+    } else {
+      put(0xea, 1);
+      put(target, 4);
+      put(Selector.USER_CODE64, 2);
+    }
+  }
+}
+
+/** What works on memory or registers that generation does not know about: not within sequences. */
+const IMPLICIT =
+  /^(push|pop|pushf|popf|pusha|popa|enter|leave|xlat|maskmov|bound|int|into|ret|call|jmp|fx|fnsave|fsave|frstor|fldenv|emms|cmpxchg|i?div|ldmxcsr)/;

@@ -1,0 +1,53 @@
+/**
+ * Runs the differential oracle: the host's processor in ring 3 under KVM against the interpreter.
+ * `deno run -A tools/oracle.ts [--cases N] [--seed N] [--bits 32|64] [--only REGEXP] [--stop N]`
+ */
+
+import { mismatchText, runOracle } from "../tests/support/oracle/oracle.ts";
+
+/** Lines for each instruction and kind of difference. */
+const LINES = 3;
+
+const options = new Map<string, string>();
+for (let i = 0; i < Deno.args.length; i += 2) {
+  options.set(Deno.args[i].replace(/^--/, ""), Deno.args[i + 1]);
+}
+const number = (name: string, fallback: number) => Number(options.get(name) ?? fallback);
+const seed = number("seed", Date.now() % 2 ** 31);
+const only = options.get("only");
+const print = (text: string) => Deno.stdout.writeSync(new TextEncoder().encode(text + "\n"));
+const seen = new Map<string, number>();
+const start = performance.now();
+print(`seed ${seed}`);
+const result = runOracle({
+  seed,
+  bits: number("bits", 64) === 32 ? 32 : 64,
+  cases: number("cases", 1_000_000),
+  mismatches: number("stop", Infinity),
+  ...only === undefined ? {} : { only: new RegExp(only) },
+  report: (mismatch) => {
+    const { test, differences } = mismatch;
+    const fields = differences.map(({ field }) => field.replace(/^\[.*\]$/, "[]"));
+    const last = test.forms[test.forms.length - 1].row;
+    const key = `${test.forms.length > 1} ${last.mnemonic} ${last.operands} ${[
+      ...new Set(fields),
+    ]}`;
+    const count = (seen.get(key) ?? 0) + 1;
+    seen.set(key, count);
+    if (count <= LINES) print(mismatchText(mismatch));
+  },
+});
+const seconds = (performance.now() - start) / 1000;
+for (const [key, count] of [...seen].sort((a, b) => b[1] - a[1])) print(`${count} × ${key}`);
+const ends = [...result.ends].sort(([a], [b]) => a - b)
+  .map(([end, count]) =>
+    `${end >= 16 ? `#${end - 16}` : ["none", "through", "taken"][end]} ${count}`
+  );
+print(`ends: ${ends.join(", ")}`);
+print(`${result.mnemonics.size} mnemonics`);
+print(
+  `${result.cases} cases in ${
+    seconds.toFixed(1)
+  } s, seed ${seed}: ${result.mismatches} differences`,
+);
+Deno.exit(result.mismatches === 0 ? 0 : 1);
