@@ -1,6 +1,6 @@
 /**
  * Runs the differential oracle: the host's processor in ring 3 under KVM against the interpreter.
- * `deno run -A tools/oracle.ts [--cases N] [--seed N] [--bits 32|64] [--only REGEXP] [--stop N]`
+ * `deno run -A tools/oracle.ts [--cases N] [--seed N] [--bits 32|64] [--only REGEXP] [--stop N] [--inputs yes]`
  */
 
 import { mismatchText, runOracle } from "../tests/support/oracle/oracle.ts";
@@ -34,7 +34,10 @@ const result = runOracle({
     ]}`;
     const count = (seen.get(key) ?? 0) + 1;
     seen.set(key, count);
-    if (count <= LINES) print(mismatchText(mismatch));
+    if (count <= LINES) {
+      print(mismatchText(mismatch));
+      if (options.has("inputs")) print(`  ${mismatch.inputs}`);
+    }
   },
 });
 const seconds = (performance.now() - start) / 1000;

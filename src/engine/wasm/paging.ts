@@ -251,7 +251,7 @@ export class Paging {
     const cpu = this.#cpu;
     if (!this.isCanonical(hi)) this.#notCanonical();
     const set = cpu.tlbRead;
-    if (set === TlbSet.CHECKED_READ && (lo & size - 1) !== 0 && size <= 8) cpu.raise(Vector.AC);
+    if (set === TlbSet.CHECKED_READ && (lo & size - 1) !== 0 && size <= 16) cpu.raise(Vector.AC);
     const who = set === TlbSet.SUPERVISOR_READ
       ? 0
       : set === TlbSet.SUSPENDED_READ

@@ -119,7 +119,7 @@ export function stackAddress(cpu: Cpu, offset: number, size: number, write: bool
 }
 
 /** A stack address that is not canonical is #SS(0) (SDM 2B PUSH). */
-function checkCanonical(cpu: Cpu, hi: number): void {
+export function checkCanonical(cpu: Cpu, hi: number): void {
   // Most are in one of the halves that 48 bits make.
   const top = hi >> 15;
   if (top !== 0 && top !== -1 && !isCanonical(cpu, hi)) cpu.raise(Vector.SS);

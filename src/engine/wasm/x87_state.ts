@@ -10,6 +10,10 @@ import { type Cpu, Word } from "./cpu.ts";
 const Legacy = { FCW: 0, FSW: 2, FTW: 4, FOP: 6, FIP: 8, FDP: 16, ST0: 32 } as const;
 /** Bits of the status word that are not TOP. */
 const STATUS_WITHOUT_TOP = 0xc7ff;
+/** Exceptions, in the status word and as masks in the control word. */
+const EXCEPTIONS = 0x3f;
+/** ES, and B that mirrors it: an exception that is not masked (SDM 1 §8.1.3.3). */
+const SUMMARY = 0x8080;
 
 /** x87 state of one vCPU. */
 export class X87 {
@@ -91,12 +95,13 @@ export class X87 {
     }
   }
 
-  /** Takes over what `save` writes. */
+  /** Takes over what `save` writes; the summary of exceptions is made anew. */
   restore(view: DataView, at: number, wide: boolean): void {
     const { s } = this.#cpu;
     // Bit 6 is always 1, bits 15:13 and 7 always 0
     this.control = view.getUint16(at + Legacy.FCW, true) & 0x1f3f | 0x40;
-    this.statusWord = view.getUint16(at + Legacy.FSW, true);
+    this.statusWord = view.getUint16(at + Legacy.FSW, true) & ~SUMMARY;
+    if ((this.status & ~this.control & EXCEPTIONS) !== 0) this.status |= SUMMARY;
     this.used = view.getUint8(at + Legacy.FTW);
     this.opcode = view.getUint16(at + Legacy.FOP, true) & 0x7ff;
     this.ipLo = view.getInt32(at + Legacy.FIP, true);

@@ -42,9 +42,8 @@ export interface Driver {
   /** The same for code that is not 64-bit code. */
   readonly loadFar: number;
   readonly loadFxFar: number;
-  /** Reloads the data segments first; then as `load` and `loadFar`. */
-  readonly loadSegments: number;
-  readonly loadSegmentsFar: number;
+  /** Sets FS and GS bases first; then as `loadFx`. */
+  readonly loadBases: number;
   readonly store: number;
   readonly storeFx: number;
   /** Where cases jump to at their end, and from their landing place. */
@@ -80,12 +79,8 @@ function popAll(a: Assembler): void {
 /** FXRSTOR64 [rsp + FX] */
 const loadFx = (a: Assembler) => a.emit(0x48, 0x0f, 0xae, 0x8c, 0x24).emit32(In.FX);
 
-/** Selectors from the input, then FS and GS bases as 64-bit code wants them. */
-function loadSegments(a: Assembler): void {
-  // mov sreg, [rsp + SELECTORS + 2 i]: ES, DS, FS, GS
-  [0, 3, 4, 5].forEach((seg, i) =>
-    a.emit(0x8e, 0x84 | seg << 3, 0x24).emit32(In.SELECTORS + i * 2)
-  );
+/** FS and GS bases as 64-bit code wants them. */
+function loadBases(a: Assembler): void {
   a.emit(0xb8).emit32(FS_BASE); // mov eax
   a.emit(0xf3, 0x48, 0x0f, 0xae, 0xd0); // wrfsbase rax
   a.emit(0x48, 0xb8).emit32(GS_LOW).emit32(GS_HIGH); // mov rax
@@ -99,16 +94,14 @@ export function driver(): Driver {
   a.rip(IN_POINTER, 0x48, 0x8b, 0x25); // mov rsp, [IN_POINTER]
   a.emit(0xff, 0xa4, 0x24).emit32(In.LOAD); // jmp [rsp + LOAD]
 
-  a.label("loadSegments");
-  loadSegments(a);
+  a.label("loadBases");
+  loadBases(a);
   a.label("loadFx");
   loadFx(a);
   a.label("load");
   popAll(a);
   a.rip(CODE, 0xff, 0x25); // jmp [CODE]
 
-  a.label("loadSegmentsFar");
-  loadSegments(a);
   a.label("loadFxFar");
   loadFx(a);
   a.label("loadFar");
@@ -136,10 +129,6 @@ export function driver(): Driver {
   a.emit(0x41, 0xff, 0xa6).emit32(In.STORE); // jmp [r14 + STORE]
   a.label("storeFx");
   a.emit(0x49, 0x0f, 0xae, 0x87).emit32(Out.FX - OUT_TOP); // fxsave64 [r15 + FX]
-  [0, 3, 4, 5].forEach((seg, i) =>
-    // mov [r15 + SELECTORS + 2 i], sreg
-    a.emit(0x41, 0x8c, 0x87 | seg << 3).emit32(Out.SELECTORS + i * 2 - OUT_TOP)
-  );
   a.emit(0xf3, 0x48, 0x0f, 0xae, 0xc0); // rdfsbase rax
   a.emit(0x49, 0x89, 0x87).emit32(Out.FS_BASE - OUT_TOP); // mov [r15 + FS_BASE], rax
   a.emit(0xf3, 0x48, 0x0f, 0xae, 0xc8); // rdgsbase rax
@@ -160,8 +149,7 @@ export function driver(): Driver {
     loadFx: at("loadFx"),
     loadFar: at("loadFar"),
     loadFxFar: at("loadFxFar"),
-    loadSegments: at("loadSegments"),
-    loadSegmentsFar: at("loadSegmentsFar"),
+    loadBases: at("loadBases"),
     store: at("store"),
     storeFx: at("storeFx"),
     back: at("back"),
@@ -194,7 +182,7 @@ export function stubs(fault: number): Uint8Array {
   a.emit(0x48, 0x8b, 0x44, 0x24, 0x08); // mov rax, [rsp + 8]
   a.emit(0x6a, Selector.USER_DATA);
   a.emit(0x6a, 0); // RSP: the driver takes its own
-  a.emit(0x6a, 0x02);
+  a.emit(0x68).emit32(0x202);
   a.emit(0x6a, Selector.USER_CODE64);
   a.emit(0x68).emit32(fault);
   a.emit(0x48, 0xcf); // iretq

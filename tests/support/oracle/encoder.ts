@@ -76,7 +76,8 @@ export class Encoder {
     this.#form = form;
     this.#rex = 0;
     this.#segment = 0;
-    this.#vvvv = v.small(long ? 16 : 8);
+    const free = form.operands.some(({ letter }) => letter === "B") || v.oneIn(16);
+    this.#vvvv = free ? v.small(long ? 16 : 8) : 0;
     this.#addrSize = long ? 8 : 4;
     this.target = 0;
     const with66 = this.#chooseSize(form, long);
@@ -211,9 +212,11 @@ export class Encoder {
   #pickTarget(bytes: number): number {
     const v = this.#values;
     const { slot } = this.#place;
-    const align = bytes > 1 && v.oneIn(2) ? Math.min(bytes & -bytes, 16) : 1;
+    const align = bytes > 1 && (bytes < 16 ? v.oneIn(2) : !v.oneIn(12))
+      ? Math.min(bytes & -bytes, 16)
+      : 1;
     const aligned = (address: number) => address - address % align;
-    if (v.oneIn(STRAY)) {
+    if (bytes < 512 && v.oneIn(STRAY)) {
       const near = v.small(24) - 12;
       switch (v.small(8)) {
         case 0:

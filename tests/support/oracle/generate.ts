@@ -14,6 +14,7 @@ import {
   SLOT_BYTES,
   slotAddress,
 } from "./layout.ts";
+import { lenience, vagueBytes } from "./known.ts";
 import { Values } from "./values.ts";
 import { Random } from "../random.ts";
 
@@ -30,8 +31,13 @@ const AC = 1 << 18;
 /** A case, as a comparison wants to know it. */
 export interface Case {
   readonly forms: readonly Form[];
-  /** Status flags that are undefined behind it. */
+  /** Status flags that are undefined behind it, and those that are after one of its parts. */
   readonly undefined: number;
+  readonly undefinedWithin: number;
+  /** Bits of `Lenient`. */
+  readonly lenient: number;
+  /** Memory that is not compared: addresses [from, to). */
+  readonly vague: readonly (readonly [from: number, to: number])[];
   readonly fx: boolean;
   readonly code: Uint8Array;
 }
@@ -49,19 +55,20 @@ export class Generator {
   /** Words of the case's data, and of its x87 and SSE state. */
   readonly #slot = new Int32Array(SLOT_BYTES / 4);
   readonly #fx = new Int32Array(128);
-  #segmentsChanged = true;
+  #basesChanged: boolean;
 
   /** @param only Mnemonics to try; all without. */
   constructor(random: Random, bits: 32 | 64, only?: RegExp) {
     this.bits = bits;
+    this.#basesChanged = bits === 64;
     this.#values = new Values(random);
     this.#encoder = new Encoder(this.#values);
     const all = forms(bits);
     this.forms = all.filter(({ row }) => only === undefined || only.test(row.mnemonic));
     if (this.forms.length === 0) throw new RangeError("There is no such instruction");
     this.#simple = this.forms.filter((form) =>
-      form.row.ends !== true && !form.segments && !IMPLICIT.test(form.row.mnemonic) &&
-      !STRINGS.test(form.row.mnemonic)
+      form.row.ends !== true && !form.bases && !IMPLICIT.test(form.row.mnemonic) &&
+      !STRINGS.test(form.row.mnemonic) && lenience(form) === 0 && vagueBytes(form).length === 0
     );
     this.#compare = all.find(({ row }) => row.encoding === "83 /7 ib")!;
   }
@@ -77,7 +84,8 @@ export class Generator {
     const data = this.#data;
     encoder.begin({ bits: this.bits, slot, data, code, registers: this.#registers });
     const chosen: Form[] = [];
-    let undefinedFlags = 0;
+    const vague: [number, number][] = [];
+    let undefinedFlags = 0, undefinedWithin = 0, lenient = 0;
     const count = v.oneIn(6) && this.#simple.length > 0 ? 2 + v.small(MAX_SEQUENCE - 1) : 1;
     for (let n = 0; n < count && encoder.length < CODE_ROOM; n++) {
       // What comes next may read the flags.
@@ -92,16 +100,23 @@ export class Generator {
       encoder.append(form);
       chosen.push(form);
       for (const name of form.row.undef ?? "") undefinedFlags |= FLAG_BITS[name];
-      this.#prepare(form, slot, code, i);
+      undefinedWithin |= undefinedFlags;
+      lenient |= lenience(form);
+      const { target } = encoder;
+      for (const [from, to] of vagueBytes(form)) vague.push([target + from, target + to]);
+      this.#prepare(form, slot, code);
     }
     const fx = chosen.some((form) => form.fx);
-    const segments = chosen.some((form) => form.segments);
-    this.#write(image, i, fx || segments, chosen.length === 1 ? chosen[0] : undefined);
-    if (segments) this.#segmentsChanged = true;
+    const bases = chosen.some((form) => form.bases);
+    this.#write(image, i, fx || bases, chosen.length === 1 ? chosen[0] : undefined);
+    if (bases) this.#basesChanged = true;
     return {
       forms: chosen,
       undefined: undefinedFlags,
-      fx: fx || segments,
+      undefinedWithin,
+      lenient,
+      vague,
+      fx: fx || bases,
       code: encoder.bytes.slice(0, encoder.length),
     };
   }
@@ -138,7 +153,7 @@ export class Generator {
   }
 
   /** Gives registers and memory the values that an instruction needs to do more than to fault. */
-  #prepare(form: Form, slot: number, code: number, i: number): void {
+  #prepare(form: Form, slot: number, code: number): void {
     const v = this.#values;
     const { row } = form;
     const registers = this.#registers;
@@ -153,7 +168,7 @@ export class Generator {
     } else if (/^sh[lr]d$/.test(mnemonic) && this.#encoder.opSize === 2) {
       registers[2] = registers[2] & ~31 | v.small(17);
     } else if (form.row.ends === true && /^(jmp|call)$/.test(mnemonic)) {
-      this.#point(form, slot, code + LANDING, i);
+      this.#point(form, slot, code + LANDING);
     } else if (/^(ret|retf|iret)$/.test(mnemonic) && !v.oneIn(10)) {
       this.#stackFrame(slot, code + LANDING, mnemonic);
     } else if (/^i?div$/.test(mnemonic) && !v.oneIn(4)) {
@@ -167,18 +182,14 @@ export class Generator {
       registers[0] &= ~0x80;
     } else if (/^cmpxchg/.test(mnemonic) && v.oneIn(2)) {
       this.#compareWith(form, slot);
-    } else if (/^(mov|pop|l[defgs]s)$/.test(mnemonic) && form.segments && !v.oneIn(6)) {
-      this.#selectors(slot);
-    } else if (/^(lar|lsl|verr|verw|arpl)$/.test(mnemonic) && !v.oneIn(4)) {
-      this.#selectors(slot);
     }
   }
 
   /** An indirect branch: its operand is the landing place. */
-  #point(form: Form, slot: number, landing: number, i: number): void {
+  #point(form: Form, slot: number, landing: number): void {
     const v = this.#values;
     if (form.operands[0]?.letter === "J" || v.oneIn(12)) return;
-    const at = this.#encoder.target - slotAddress(i);
+    const at = this.#encoder.target - slot;
     const far = form.operands[0]?.size === "p";
     const selector = this.bits === 64 ? Selector.USER_CODE64 : Selector.USER_CODE32;
     if (this.#encoder.target !== 0) {
@@ -192,7 +203,6 @@ export class Generator {
       this.#registers[r * 2] = landing;
       this.#registers[r * 2 + 1] = 0;
     }
-    void slot;
   }
 
   /** What RET, RETF and IRET find on the stack. */
@@ -232,21 +242,6 @@ export class Generator {
     }
   }
 
-  /** Selectors wherever a segment load may find one. */
-  #selectors(slot: number): void {
-    const v = this.#values;
-    const selector = () => v.small(Selector.END / 8 + 2) * 8 | (v.oneIn(4) ? v.small(8) : 3);
-    const { fixed, target } = this.#encoder;
-    for (let r = 0; r < 16; r++) {
-      if (r !== 4 && (fixed >>> r & 1) === 0) this.#registers[r * 2] = selector();
-    }
-    for (let at = 0; at < SLOT_BYTES; at += 8) this.#data.setUint16(at, selector(), true);
-    const at = target - slot + this.#encoder.opSize;
-    if (target !== 0 && at >= 0 && at < SLOT_BYTES - 2) {
-      this.#data.setUint16(at, selector(), true);
-    }
-  }
-
   #write(image: Uint8Array, i: number, fx: boolean, single: Form | undefined): void {
     const v = this.#values;
     const view = new DataView(image.buffer, image.byteOffset);
@@ -261,20 +256,18 @@ export class Generator {
       (v.oneIn(16) ? AC : 0);
     view.setInt32(at + In.RFLAGS, flags, true);
     view.setInt32(at + In.RFLAGS + 4, 0, true);
-    const selectors = [Selector.USER_DATA, Selector.USER_DATA, Selector.USER_FS, Selector.USER_GS];
-    selectors.forEach((selector, n) => view.setUint16(at + In.SELECTORS + n * 2, selector, true));
-    const load = this.#segmentsChanged
-      ? long ? DRIVER.loadSegments : DRIVER.loadSegmentsFar
+    const load = this.#basesChanged
+      ? DRIVER.loadBases
       : fx
       ? long ? DRIVER.loadFx : DRIVER.loadFxFar
       : long
       ? DRIVER.load
       : DRIVER.loadFar;
-    if (fx || this.#segmentsChanged) this.#writeFx(view, at + In.FX);
-    this.#segmentsChanged = false;
+    if (fx || this.#basesChanged) this.#writeFx(view, at + In.FX);
+    this.#basesChanged = false;
     view.setInt32(at + In.LOAD, load, true);
     view.setInt32(at + In.STORE, fx ? DRIVER.storeFx : DRIVER.store, true);
-    this.#writeCode(image, i, code);
+    this.#writeCode(image, code);
     for (let n = 0; n < SLOT_BYTES / 4; n++) {
       view.setInt32(slotAddress(i) + n * 4, this.#slot[n], true);
     }
@@ -305,14 +298,13 @@ export class Generator {
   }
 
   /** The case's code, the jump back behind it, and another at the landing place. */
-  #writeCode(image: Uint8Array, i: number, code: number): void {
+  #writeCode(image: Uint8Array, code: number): void {
     const { bytes, length } = this.#encoder;
     const at = code - BASE;
     image.fill(0xcc, at, at + CODE_BYTES);
     for (let n = 0; n < length; n++) image[at + n] = bytes[n];
     this.#jumpBack(image, at + length, DRIVER.back);
     this.#jumpBack(image, at + LANDING, DRIVER.backTaken);
-    void i;
   }
 
   #jumpBack(image: Uint8Array, at: number, target: number): void {

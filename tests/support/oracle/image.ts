@@ -107,7 +107,8 @@ export function startState(): CpuState {
   state.setSegment(Seg.GS, gs);
   const tss = { base: tables + TSS, limit: 0x67, selector: Selector.TSS };
   state.setSegment(Seg.TR, { ...tss, attributes: 0x8b });
-  state.set(State.RFLAGS, 2);
+  // This KVM has IF set in ring 3 whatever it is told.
+  state.set(State.RFLAGS, 0x202);
   state.set(State.EFER, Efer.LME | Efer.LMA | Efer.NXE);
   state.set(State.CR0, Cr0.PE + Cr0.MP + Cr0.ET + Cr0.NE + Cr0.WP + Cr0.AM + Cr0.PG);
   state.set(State.CR4, Cr4.PAE | Cr4.OSFXSR | Cr4.OSXMMEXCPT | Cr4.FSGSBASE);

@@ -67,8 +67,6 @@ export const In = {
   /** Addresses of the driver's code that loads the state and that stores it. */
   LOAD: 144,
   STORE: 152,
-  /** Selectors of ES, DS, FS, GS, 2 bytes each. */
-  SELECTORS: 160,
   /** FXSAVE area. */
   FX: 192,
   SIZE: 704,
@@ -87,15 +85,13 @@ export const Out = {
   END: 48,
   GPR: 56,
   RFLAGS: 184,
-  /** Selectors of ES, DS, FS, GS, 2 bytes each, and bases of the last two. */
-  SELECTORS: 192,
-  FS_BASE: 208,
-  GS_BASE: 216,
+  FS_BASE: 192,
+  GS_BASE: 200,
   FX: 256,
   SIZE: 768,
 } as const;
 /** Where the driver's stores of general registers end. */
-export const OUT_TOP = Out.SELECTORS;
+export const OUT_TOP = Out.FS_BASE;
 
 /** How a case has ended. */
 export const End = {

@@ -220,6 +220,10 @@ export class Decoder {
     if (row.condition !== undefined) insn.imm2 = row.condition;
     if (row.memSize !== undefined) insn.memSize = row.memSize;
     if (insn.isMem) this.#chooseAddressing();
+    // VEX.vvvv that names no operand must say register 0 (SDM 2A §2.3.5.6).
+    if (this.#vex && insn.vvvv !== 0 && !operands.some(({ letter }) => letter === "B")) {
+      this.#invalid = true;
+    }
     const lockable = row.lock === true && insn.dst === MEM;
     if (this.#invalid || (insn.lock && !lockable)) return this.#refuse(undefinedOpcode);
     const wideOperands = operands.some(({ size }) => size === "y") &&

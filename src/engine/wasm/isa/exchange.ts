@@ -70,7 +70,8 @@ function cmpxchg32(cpu: Cpu, insn: Insn): void {
   difference32(cpu, s[0], old, 0);
   if (cpu.zero === 0) updateDst32(cpu, insn, s[insn.src]);
   else {
-    updateDst32(cpu, insn, old);
+    // A register keeps its upper half.
+    if (insn.isMem) updateDst32(cpu, insn, old);
     s[0] = old;
     s[1] = 0;
   }

@@ -266,8 +266,10 @@ export const MOVE: readonly Row[] = [
   row("0f c8+r", "bswap Zv", bySize(bswap16, bswap32, bswap64)),
   row("np 0f 38 f0 /r", "movbe Gv,Mv", movbe, { feature: "movbe" }),
   row("66 0f 38 f0 /r", "movbe Gw,Mw", movbe16, { feature: "movbe" }),
+  row("66 w1 0f 38 f0 /r", "movbe Gv,Mv", movbe, { feature: "movbe" }),
   row("np 0f 38 f1 /r", "movbe Mv,Gv", movbe, { feature: "movbe" }),
   row("66 0f 38 f1 /r", "movbe Mw,Gw", movbe16, { feature: "movbe" }),
+  row("66 w1 0f 38 f1 /r", "movbe Mv,Gv", movbe, { feature: "movbe" }),
 
   ...byCondition((digit) => row(`0f 4${digit} /r`, "cmov Gv,Ev", cmov)),
   ...byCondition((digit) => row(`0f 9${digit} /r`, "set Eb", setcc)),

@@ -9,7 +9,7 @@ import { modifyLoad16, modifyLoad32, modifyLoad64 } from "../memory.ts";
 import { modifyStore16, modifyStore32, modifyStore64 } from "../memory.ts";
 import { readDst16, readDst32, readDst64 } from "../operands.ts";
 import { moveStack, pop16, pop32, pop64, push16, push32, push64 } from "../stack.ts";
-import { stackAddress, topAddress } from "../stack.ts";
+import { checkCanonical, stackAddress, topAddress } from "../stack.ts";
 import { bySize, type Row, row } from "./row.ts";
 
 const RSP = Reg.RSP * 2;
@@ -194,8 +194,10 @@ function loadFrame(cpu: Cpu, below: number, size: number): number {
   const bp = s[RBP];
   let lo = (bp - below) | 0;
   let hi = 0;
-  if (cpu.is64) hi = bp >>> 0 < below ? s[RBP + 1] - 1 | 0 : s[RBP + 1];
-  else if (!cpu.stack32) lo &= 0xffff;
+  if (cpu.is64) {
+    hi = bp >>> 0 < below ? s[RBP + 1] - 1 | 0 : s[RBP + 1];
+    checkCanonical(cpu, hi);
+  } else if (!cpu.stack32) lo &= 0xffff;
   const from = segmentAddress(cpu, Seg.SS, lo, hi, size, false);
   if (size === 8) return load64(cpu, from, cpu.hi);
   const value = size === 4 ? load32(cpu, from, cpu.hi) : load16(cpu, from, cpu.hi);

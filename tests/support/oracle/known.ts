@@ -1,0 +1,41 @@
+/** Differences that the manual allows, or that are known of processors and of this KVM: one list. */
+
+import type { Form } from "./forms.ts";
+
+/** What is not compared of a case; bits. */
+export const Lenient = {
+  /** CR2: where in a large operand a fault is reported, and which bytes of a masked one count. */
+  CR2: 1,
+  /** Behind an exception, x87 state: some processors change to MMX before the operand faults. */
+  X87_AT_FAULT: 2,
+  /** XMM lanes are approximations: a relative error of 1.5 * 2^-12 (SDM 2B "RCPPS"). */
+  APPROXIMATE: 4,
+} as const;
+
+const BY_NAME: readonly (readonly [RegExp, number])[] = [
+  [/^fx(save|rstor)/, Lenient.CR2],
+  [/^maskmov/, Lenient.CR2 | Lenient.X87_AT_FAULT],
+  [/^cvtt?p[sd]2pi$/, Lenient.X87_AT_FAULT],
+  [/^(rcp|rsqrt)[ps]s$/, Lenient.APPROXIMATE],
+];
+
+/** Bits of `Lenient` for an instruction. */
+export function lenience({ row }: Form): number {
+  let bits = 0;
+  for (const [name, some] of BY_NAME) if (name.test(row.mnemonic)) bits |= some;
+  return bits;
+}
+
+/** The difference of two approximations in units of the last place of singles, at most. */
+export const APPROXIMATE_UNITS = 0x3000;
+
+/** Byte ranges of what instructions store that processors fill in differently. */
+const VAGUE: readonly (readonly [RegExp, readonly (readonly [from: number, to: number])[]])[] = [
+  // FOP, FIP, FDP, MXCSR_MASK (the host's has the misaligned mode), what is reserved
+  [/^fxsave/, [[6, 24], [28, 32], [416, 512]]],
+];
+
+/** Byte ranges in the memory operand of `form` that are not compared. */
+export function vagueBytes({ row }: Form): readonly (readonly [from: number, to: number])[] {
+  return VAGUE.find(([name]) => name.test(row.mnemonic))?.[1] ?? [];
+}
