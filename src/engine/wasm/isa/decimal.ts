@@ -1,8 +1,8 @@
 /** DAA, DAS, AAA, AAS, AAM, AAD, BOUND, SALC (SDM 2A, 2B): outside of 64-bit mode. */
 
+import { effectiveAddress, segmentAddress } from "../address.ts";
 import type { Cpu } from "../cpu.ts";
 import { Vector } from "../exception.ts";
-import { linearAddress } from "../address.ts";
 import type { Insn } from "../insn.ts";
 import { load16, load32 } from "../memory.ts";
 import { bySize, type Row, row } from "./row.ts";
@@ -67,15 +67,19 @@ function salc(cpu: Cpu): void {
   cpu.u8[0] = -cpu.cf;
 }
 
+/** Linear address of the two bounds, of `size` bytes together. */
+function boundsAddress(cpu: Cpu, insn: Insn, size: number): number {
+  return segmentAddress(cpu, insn.seg, effectiveAddress(cpu, insn), 0, size, false);
+}
 function bound16(cpu: Cpu, insn: Insn): void {
-  const at = linearAddress(cpu, insn);
+  const at = boundsAddress(cpu, insn, 4);
   const lower = load16(cpu, at, 0) << 16 >> 16;
   const upper = load16(cpu, at + 2 | 0, 0) << 16 >> 16;
   const index = cpu.u16[insn.dst] << 16 >> 16;
   if (index < lower || index > upper) cpu.raise(Vector.BR);
 }
 function bound32(cpu: Cpu, insn: Insn): void {
-  const at = linearAddress(cpu, insn);
+  const at = boundsAddress(cpu, insn, 8);
   const lower = load32(cpu, at, 0);
   const upper = load32(cpu, at + 4 | 0, 0);
   const index = cpu.s[insn.dst];
@@ -92,5 +96,5 @@ export const DECIMAL: readonly Row[] = [
   row("d4 ib", "aam Ib", aam, { ...LEGACY, undef: "oac" }),
   row("d5 ib", "aad Ib", aad, { ...LEGACY, undef: "oac" }),
   row("d6", "salc", salc, LEGACY),
-  row("62 /r", "bound Gv,M", bySize(bound16, bound32, bound32), { ...LEGACY, memSize: 8 }),
+  row("62 /r", "bound Gv,M", bySize(bound16, bound32, bound32), LEGACY),
 ];

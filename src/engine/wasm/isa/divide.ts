@@ -1,10 +1,18 @@
 /** DIV, IDIV (SDM 2A). All status flags are undefined: kept. #DE when the quotient does not fit. */
 
+import { borrowOf as importedBorrowOf, carryOf as importedCarryOf } from "../../../base/u64.ts";
 import type { Cpu } from "../cpu.ts";
 import { Vector } from "../exception.ts";
 import type { Insn } from "../insn.ts";
 import { readDst16, readDst32, readDst64, readDst8 } from "../operands.ts";
+import { highProduct } from "./multiply.ts";
 import { bySize, type Row, row } from "./row.ts";
+
+// V8 folds a module's own constants, not those of others.
+const carryOf = importedCarryOf;
+const borrowOf = importedBorrowOf;
+const { imul } = Math;
+const TWO_32 = 2 ** 32;
 
 /** Quotient, then remainder, halves: of the last long division. */
 const result = new Int32Array(4);
@@ -85,7 +93,10 @@ function idiv64(cpu: Cpu, insn: Insn): void {
   const { s } = cpu;
   let dLo = readDst64(cpu, insn);
   let dHi = cpu.hi;
-  let [a0, a1, a2, a3] = [s[0], s[1], s[4], s[5]];
+  let a0 = s[0];
+  let a1 = s[1];
+  let a2 = s[4];
+  let a3 = s[5];
   const negative = a3 < 0;
   if (negative) {
     a0 = -a0 | 0;
@@ -139,8 +150,8 @@ function divideLong32(high: number, low: number, divisor: number): void {
 }
 
 /**
- * A 128-bit number, whose upper half is below the divisor, by a 64-bit one: bit by bit when the
- * upper half is used, else by doubles.
+ * A 128-bit number, whose upper half is below the divisor, by a 64-bit one: two quotient digits of
+ * 32 bits.
  */
 function divideLong64(
   uLo: number,
@@ -158,26 +169,44 @@ function divideLong64(
     result[1] = high | 0;
     return;
   }
-  let rLo = uLo;
-  let rHi = uHi;
-  let qLo = lo;
-  let qHi = hi;
-  for (let i = 0; i < 64; i++) {
-    const out = rHi >>> 31;
-    rHi = rHi << 1 | rLo >>> 31;
-    rLo = rLo << 1 | qHi >>> 31;
-    qHi = qHi << 1 | qLo >>> 31;
-    qLo <<= 1;
-    if (out === 0 && isBelow(rLo, rHi, dLo, dHi)) continue;
-    const before = rLo;
-    rLo = (rLo - dLo) | 0;
-    rHi = (rHi - dHi - Number(before >>> 0 < dLo >>> 0)) | 0;
-    qLo |= 1;
+  result[2] = uLo;
+  result[3] = uHi;
+  result[1] = nextDigit(hi, dLo, dHi);
+  result[0] = nextDigit(lo, dLo, dHi);
+}
+
+/**
+ * (remainder * 2^32 + word) / divisor, for the remainder in `result`, which is below the divisor; the
+ * new remainder takes its place.
+ */
+function nextDigit(word: number, dLo: number, dHi: number): number {
+  const rLo = result[2] >>> 0;
+  const rHi = result[3] >>> 0;
+  // Doubles round four times here: too little to be wrong by more than one.
+  const divisor = (dHi >>> 0) * TWO_32 + (dLo >>> 0);
+  const estimate = ((rHi * TWO_32 + rLo) * TWO_32 + (word >>> 0)) / divisor;
+  let digit = Math.min(Math.floor(estimate), TWO_32 - 1);
+  // Sums of a few 32-bit numbers, which doubles hold exactly.
+  const low = (word >>> 0) - (imul(digit, dLo) >>> 0);
+  const middle = rLo - (highProduct(digit, dLo) >>> 0) - (imul(digit, dHi) >>> 0) -
+    (low < 0 ? 1 : 0);
+  const top = rHi - (highProduct(digit, dHi) >>> 0) + Math.floor(middle / TWO_32);
+  let lo = low | 0;
+  let hi = middle | 0;
+  if (top < 0) {
+    digit--;
+    const sum = (lo + dLo) | 0;
+    hi = (hi + dHi + carryOf(lo, dLo, sum)) | 0;
+    lo = sum;
+  } else if (top > 0 || !isBelow(lo, hi, dLo, dHi)) {
+    digit++;
+    const difference = (lo - dLo) | 0;
+    hi = (hi - dHi - borrowOf(lo, dLo, difference)) | 0;
+    lo = difference;
   }
-  result[0] = qLo;
-  result[1] = qHi;
-  result[2] = rLo;
-  result[3] = rHi;
+  result[2] = lo;
+  result[3] = hi;
+  return digit | 0;
 }
 
 const READS = { reads: true, undef: "oszapc" } as const;
