@@ -19,7 +19,7 @@ const NAMES: Readonly<Record<FaultKind, string>> = {
 };
 const WALKS = 2_000_000;
 /** Runs of ours and of the twin by turns; the median of their ratios counts. */
-const TURNS = 7;
+const TURNS = 15;
 /** Runs before the first turn, in which our code is compiled: with pauses, for another thread does that. */
 const WARM_UPS = 6;
 const WARM_UP_PAUSE_MS = 20;

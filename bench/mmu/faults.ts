@@ -23,6 +23,8 @@ const BLOCKS = 2 ** 17;
 /** Pages that the rounds without new mappings touch by turns, and how often. */
 const WARM_PAGES = 4096;
 const WARM_FAULTS = 1_000_000;
+/** Faults of one call: a loop that is entered often is compiled whole, not only while it runs. */
+const FAULTS_A_CALL = 10_000;
 const MMIO_GPA = 0x80_fee0_1000;
 const FIRST_PFN = 2 ** 21;
 
@@ -176,10 +178,10 @@ export class Faults {
         vm.mapAll(21);
         return BLOCKS;
       case "spurious":
-        vm.writeAgain(WARM_FAULTS);
+        for (let i = 0; i < WARM_FAULTS; i += FAULTS_A_CALL) vm.writeAgain(FAULTS_A_CALL);
         return WARM_FAULTS;
       case "mmio":
-        vm.mmio(WARM_FAULTS);
+        for (let i = 0; i < WARM_FAULTS; i += FAULTS_A_CALL) vm.mmio(FAULTS_A_CALL);
         return WARM_FAULTS;
       case "log":
         vm.writeAgain(PAGES);

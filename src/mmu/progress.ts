@@ -39,9 +39,16 @@ export class ProgressGuard {
    * @param ripLo Halves of the faulting instruction's address.
    */
   allows(fault: Fault, changes: number, ripLo: number, ripHi: number): boolean {
-    if (fault.cause === NONE) return false;
-    if (changes === this.#changes) return this.#isNew(fault, ripLo, ripHi);
-    // Most faults change something; which fault it was matters only once nothing changes.
+    return this.sawChange(fault, changes) ||
+      (fault.cause !== NONE && this.#isNew(fault, ripLo, ripHi));
+  }
+
+  /**
+   * True when something has changed since the last fault, so that the guest may try again, as nearly
+   * always: which fault it was matters only once nothing changes.
+   */
+  sawChange(fault: Fault, changes: number): boolean {
+    if (changes === this.#changes || fault.cause === NONE) return false;
     this.#changes = changes;
     this.#repeats = 0;
     return true;

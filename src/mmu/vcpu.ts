@@ -1,6 +1,6 @@
 /** One vCPU's door to the MMU: roots, faults, and what an exit does with their results. */
 
-import { frameFrom as importedFrameFrom, type Gfn } from "../base/u64.ts";
+import { frameFrom, type Gfn } from "../base/u64.ts";
 import type { MmuCore } from "./core.ts";
 import type { DirectEngine } from "./direct/engine.ts";
 import { directPageFault as importedDirectPageFault } from "./direct/page_fault.ts";
@@ -28,12 +28,11 @@ import { type GuestTables, isCanonical, linearAddressBits, Walker } from "./walk
 import type { WriteTracking } from "./write_track.ts";
 
 // Imported functions are looked up at every call, a module's own are not: this is a hot path.
-const frameFrom = importedFrameFrom;
 const directPageFault = importedDirectPageFault;
 
 // V8 folds a module's own constants, not those of an imported object: this is a hot path.
 const { CONTINUE, EMULATE, FIXED, INVALID, RETRY, SPURIOUS } = FaultResult;
-const { RESUME, USERSPACE } = VcpuExit;
+const { NO_PROGRESS, RESUME, USERSPACE } = VcpuExit;
 const { GUEST_TABLE } = PferrHigh;
 const { RSVD } = Pferr;
 const { OK } = LoadResult;
@@ -172,16 +171,16 @@ export class MmuVcpu {
     codeHigh: number,
     emulator: MmuEmulator,
   ): VcpuExit {
-    // What the cache holds belongs to a vCPU with a direct root.
-    if ((code & RSVD) !== 0 && this.state.mmioCache.matchesGpa(lo, hi)) {
-      return this.#knownMmio(lo, hi, code, codeHigh, emulator);
+    const { fault, state } = this;
+    fault.begin(lo, hi, code, codeHigh);
+    // What the cache holds belongs to a vCPU with a direct root: nothing is looked up.
+    if ((code & RSVD) !== 0 && state.mmioCache.matchesGpa(lo, hi)) {
+      return this.#knownMmio(lo, hi, code, emulator);
     }
     if (!this.hasRoot) return this.#withoutRoot();
-    const result = this.handleFault(lo, hi, code, codeHigh);
-    if (result === FIXED || result === SPURIOUS || result === RETRY) {
-      return this.mayResume() ? RESUME : VcpuExit.NO_PROGRESS;
-    }
-    return result === EMULATE ? this.#emulate(emulator) : exitOf(result);
+    const result = this.#resolve(lo, hi, code);
+    if (result === FIXED && state.guard.sawChange(fault, this.core.changes)) return RESUME;
+    return this.#exitOf(result, emulator);
   }
 
   /**
@@ -190,10 +189,15 @@ export class MmuVcpu {
    */
   handleFault(lo: number, hi: number, code: number, codeHigh: number): FaultResult {
     this.fault.begin(lo, hi, code, codeHigh);
-    if (this.core.trace !== undefined) this.#traceFault(lo, hi, code);
-    return this.#result = this.#isDirect
-      ? this.#directFault(lo, hi, code)
-      : this.#shadowFault(lo, hi);
+    return this.#resolve(lo, hi, code);
+  }
+
+  #resolve(lo: number, hi: number, code: number): FaultResult {
+    const { core } = this;
+    const isWatched = core.trace !== undefined || core.hooks !== undefined;
+    return this.#result = this.#isDirect && (code & RSVD) === 0 && !isWatched
+      ? directPageFault(this.state, this.fault)
+      : this.#resolveOther(lo, hi, code);
   }
 
   /** Asks the progress guard after a fault that lets the guest try again. */
@@ -216,10 +220,8 @@ export class MmuVcpu {
       if (ready.context !== state.context || this.prepare() !== OK) continue;
       fault.begin(ready.addressLo, ready.addressHi, 0, 0);
       fault.prefault = true;
-      if (this.#isDirect) {
-        fault.gfn = frameFrom(ready.addressLo, ready.addressHi) as Gfn;
-        directPageFault(state, fault);
-      } else shadowPageFault(this.shadow!, fault);
+      if (this.#isDirect) directPageFault(state, fault);
+      else shadowPageFault(this.shadow!, fault);
     }
   }
 
@@ -266,22 +268,21 @@ export class MmuVcpu {
     return describeFailure(this.core, this.state, this.#result, this.isDirect);
   }
 
-  #directFault(lo: number, hi: number, code: number): FaultResult {
-    const { state, fault } = this;
-    const { hooks } = this.core;
-    if ((hi & state.illegalHi) !== 0) return FaultResult.BAD_ADDRESS;
-    if (hooks !== undefined) hooks.afterEntry?.();
-    fault.gfn = frameFrom(lo, hi) as Gfn;
-    if ((code & RSVD) !== 0) {
-      const known = this.#directMmio(lo, hi);
-      if (known !== INVALID) return known;
-    }
-    return directPageFault(state, fault);
+  /** A fault of the shadow engine, one on reserved bits, or one that is traced or looked into. */
+  #resolveOther(lo: number, hi: number, code: number): FaultResult {
+    const { core, state, fault } = this;
+    if (core.trace !== undefined) this.#traceFault(lo, hi, code);
+    if (!this.#isDirect) return this.#shadowFault(lo, hi);
+    core.hooks?.afterEntry?.();
+    const known = (code & RSVD) !== 0 ? this.#directMmio(lo, hi) : INVALID;
+    return known === INVALID ? directPageFault(state, fault) : known;
   }
 
   /** What the MMIO cache or the tables know of a fault on reserved bits. */
   #directMmio(lo: number, hi: number): FaultResult {
     const { state, fault } = this;
+    if ((hi & state.illegalHi) !== 0) return FaultResult.BAD_ADDRESS;
+    fault.gfn = frameFrom(lo, hi) as Gfn;
     if (state.mmioCache.matchesGpa(lo, hi)) return EMULATE;
     return mmioFault(state, fault, this.#walk, true, state.root, state.rootLevel, undefined);
   }
@@ -312,28 +313,40 @@ export class MmuVcpu {
     return shadowPageFault(shadow, fault);
   }
 
-  /** The page that the vCPU's MMIO cache holds: nothing is looked up. */
-  #knownMmio(
-    lo: number,
-    hi: number,
-    code: number,
-    codeHigh: number,
-    emulator: MmuEmulator,
-  ): VcpuExit {
-    const { fault } = this;
-    const { stats, trace } = this.core;
-    fault.begin(lo, hi, code, codeHigh);
-    fault.gfn = this.state.mmioCache.gfn;
-    if (trace !== undefined) this.#traceFault(lo, hi, code);
-    stats.insn_emulation++;
+  /** The page that the vCPU's MMIO cache holds. */
+  #knownMmio(lo: number, hi: number, code: number, emulator: MmuEmulator): VcpuExit {
+    const { core, fault, state } = this;
+    fault.gfn = state.mmioCache.gfn;
+    if (core.trace !== undefined) this.#traceFault(lo, hi, code);
+    core.stats.insn_emulation++;
     const exit = emulator.emulate(this, lo, hi, false);
-    if (exit === USERSPACE) stats.mmio_exits++;
+    if (exit === USERSPACE) core.stats.mmio_exits++;
     return exit;
   }
 
   #withoutRoot(): VcpuExit {
     this.core.warn("Cannot handle a fault: the vCPU has no root");
     return USERSPACE;
+  }
+
+  /** What the vCPU does next after a fault that is not simply settled. */
+  #exitOf(result: FaultResult, emulator: MmuEmulator): VcpuExit {
+    switch (result) {
+      case FIXED:
+      case SPURIOUS:
+      case RETRY:
+        return this.mayResume() ? RESUME : NO_PROGRESS;
+      case EMULATE:
+        return this.#emulate(emulator);
+      case FaultResult.NO_MEMORY:
+        return VcpuExit.NO_MEMORY;
+      case FaultResult.NO_SPACE:
+        return VcpuExit.NO_SPACE;
+      case FaultResult.BAD_SPTE:
+        return VcpuExit.BAD_SPTE;
+      default:
+        return VcpuExit.BAD_ADDRESS;
+    }
   }
 
   #traceFault(lo: number, hi: number, code: number): void {
@@ -388,20 +401,6 @@ export class MmuVcpu {
     const { root } = this.state;
     if (root !== 0 && isObsolete(this.core, root)) this.#dropDirectRoot();
     this.roots?.dropObsolete();
-  }
-}
-
-/** The exit of a fault that failed. */
-function exitOf(result: FaultResult): VcpuExit {
-  switch (result) {
-    case FaultResult.NO_MEMORY:
-      return VcpuExit.NO_MEMORY;
-    case FaultResult.NO_SPACE:
-      return VcpuExit.NO_SPACE;
-    case FaultResult.BAD_SPTE:
-      return VcpuExit.BAD_SPTE;
-    default:
-      return VcpuExit.BAD_ADDRESS;
   }
 }
 

@@ -3,6 +3,7 @@
  * function. Its steps and their order: `mmu-spec` §2 (6) with the corrections of §7.
  */
 
+import { frameFrom as importedFrameFrom, type Gfn } from "../../base/u64.ts";
 import type { MmuCore } from "../core.ts";
 import { Cause, type Fault, FaultResult } from "../fault.ts";
 import { faultIn as importedFaultIn, rememberHole } from "../fault_in.ts";
@@ -14,13 +15,14 @@ import { fastPageFault as importedFastPageFault } from "./fast_path.ts";
 import { mapDirect as importedMapDirect } from "./map.ts";
 
 // Imported functions are looked up at every call, a module's own are not: this is a hot path.
+const frameFrom = importedFrameFrom;
 const fastPageFault = importedFastPageFault;
 const faultIn = importedFaultIn;
 const isShortOfTables = importedIsShortOfTables;
 const mapDirect = importedMapDirect;
 
 // V8 folds a module's own constants, not those of an imported object: this is a hot path.
-const { CONTINUE, EMULATE, INVALID, NO_MEMORY, NO_SPACE, RETRY } = FaultResult;
+const { BAD_ADDRESS, CONTINUE, EMULATE, INVALID, NO_MEMORY, NO_SPACE, RETRY } = FaultResult;
 const { NOTIFIER, ROOT_INVALID } = Cause;
 const { PRESENT, RSVD, WRITE } = Pferr;
 const MMIO_RIGHTS = Acc.WRITE | Acc.USER;
@@ -28,12 +30,12 @@ const MMIO_RIGHTS = Acc.WRITE | Acc.USER;
 /** Most tables that one fault makes, with the prefetch of its neighbours. */
 const TABLES = 8;
 
-/**
- * Handles a fault whose address is guest physical, by halves and as a frame: of stage 2, or of a guest
- * with paging off.
- */
+/** Handles a fault whose address is guest physical: of stage 2, or of a guest with paging off. */
 export function directPageFault(vcpu: VcpuState, fault: Fault): FaultResult {
   const { core, slots } = vcpu;
+  const { addressLo, addressHi } = fault;
+  if ((addressHi & vcpu.illegalHi) !== 0) return BAD_ADDRESS;
+  fault.gfn = frameFrom(addressLo, addressHi) as Gfn;
   // A page whose writes are tracked is not for the fast path: nothing may give it the right back.
   const how = fault.code & (PRESENT | WRITE | RSVD);
   if (how === (PRESENT | WRITE) || core.format.accessTracking) {
