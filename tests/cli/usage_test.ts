@@ -1,8 +1,6 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import config from "../../deno.json" with { type: "json" };
 import { cli, denovisor, said, temporaryFolder } from "../support/cli.ts";
-import { kvmEngine } from "../support/kvm_guest.ts";
-import { testWith } from "../support/requirement.ts";
 
 /** denovisor's own modules, which its workers are loaded from. */
 const SOURCES = new URL("../../", import.meta.url).pathname;
@@ -114,8 +112,7 @@ Deno.test("--version tells the version", async () => {
   assertEquals([status, stdout], [0, `denovisor ${config.version}\n`]);
 });
 
-testWith(
-  kvmEngine,
+Deno.test(
   "kernels that cannot be read give one line with the path, and status 1",
   async () => {
     await using folder = await temporaryFolder();
@@ -131,8 +128,7 @@ testWith(
   },
 );
 
-testWith(
-  kvmEngine,
+Deno.test(
   "files that are no kernel give one line with the path, and status 1",
   async () => {
     await using folder = await temporaryFolder();
@@ -146,8 +142,7 @@ testWith(
   },
 );
 
-testWith(
-  kvmEngine,
+Deno.test(
   "a file name with control characters cannot write to the terminal",
   async () => {
     const result = await cli(["boot", "--kernel", "/\x1b[31m\r\nfake: line"]);
@@ -156,7 +151,7 @@ testWith(
   },
 );
 
-testWith(kvmEngine, "without permission to read there is one line and no question", async () => {
+Deno.test("without permission to read there is one line and no question", async () => {
   const result = await cli(["boot", "--kernel", "/etc/hostname"], {
     program: denovisor("--no-prompt", "--allow-env", "--allow-ffi", `--allow-read=${SOURCES}`),
   });
@@ -164,7 +159,7 @@ testWith(kvmEngine, "without permission to read there is one line and no questio
   assertStringIncludes(result.stderr, "--allow-read");
 });
 
-testWith(kvmEngine, "DENOVISOR_DEBUG=1 tells where an error came from, line by line", async () => {
+Deno.test("DENOVISOR_DEBUG=1 tells where an error came from, line by line", async () => {
   const result = await cli(["boot", "--kernel", "/absent"], { env: { DENOVISOR_DEBUG: "1" } });
   assertEquals(result.status, FAILED);
   assert(said(result).length > 1);
