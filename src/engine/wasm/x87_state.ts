@@ -10,6 +10,12 @@ import { type Cpu, Word } from "./cpu.ts";
 const Legacy = { FCW: 0, FSW: 2, FTW: 4, FOP: 6, FIP: 8, FDP: 16, ST0: 32 } as const;
 /** Bits of the status word that are not TOP. */
 const STATUS_WITHOUT_TOP = 0xc7ff;
+/** Bits of the control word that exist. */
+const CONTROL_BITS = 0x1f3f;
+/** The control word's bit that is always 1. */
+const CONTROL_FIXED = 0x40;
+/** Tags of a register (SDM 1 §8.1.7). */
+const Tag = { VALID: 0, ZERO: 1, SPECIAL: 2, EMPTY: 3 } as const;
 /** Exceptions, in the status word and as masks in the control word. */
 const EXCEPTIONS = 0x3f;
 /** ES, and B that mirrors it: an exception that is not masked (SDM 1 §8.1.3.3). */
@@ -45,6 +51,42 @@ export class X87 {
   /** Index in `Cpu.s` of MMX register `i`. */
   mmWord(i: number): number {
     return Word.MMX + i * 4;
+  }
+
+  /** Index in `Cpu.s` of ST(i). */
+  stackWord(i: number): number {
+    return Word.MMX + (this.top + i & 7) * 4;
+  }
+
+  setControl(value: number): void {
+    this.control = value & CONTROL_BITS | CONTROL_FIXED;
+  }
+
+  /** Sets or clears the exception summary: whether an exception that is not masked is flagged. */
+  summarize(): void {
+    if ((this.status & ~this.control & EXCEPTIONS) !== 0) this.status |= SUMMARY;
+    else this.status &= ~SUMMARY;
+  }
+
+  /** The tag word, physical register 0 in its lowest bits. */
+  get tagWord(): number {
+    let tags = 0;
+    for (let i = 0; i < 8; i++) tags |= this.#tag(i) << 2 * i;
+    return tags;
+  }
+  /** Only whether a register is empty counts: the other tags follow from its contents. */
+  set tagWord(tags: number) {
+    this.used = 0;
+    for (let i = 0; i < 8; i++) if ((tags >>> 2 * i & 3) !== Tag.EMPTY) this.used |= 1 << i;
+  }
+
+  #tag(i: number): number {
+    if ((this.used >>> i & 1) === 0) return Tag.EMPTY;
+    const { s } = this.#cpu;
+    const at = this.word(i);
+    const exponent = s[at + 2] & 0x7fff;
+    if (exponent === 0) return (s[at] | s[at + 1]) === 0 ? Tag.ZERO : Tag.SPECIAL;
+    return exponent === 0x7fff || s[at + 1] >= 0 ? Tag.SPECIAL : Tag.VALID;
   }
 
   /** The status word, TOP included. */
@@ -98,10 +140,9 @@ export class X87 {
   /** Takes over what `save` writes; the summary of exceptions is made anew. */
   restore(view: DataView, at: number, wide: boolean): void {
     const { s } = this.#cpu;
-    // Bit 6 is always 1, bits 15:13 and 7 always 0
-    this.control = view.getUint16(at + Legacy.FCW, true) & 0x1f3f | 0x40;
-    this.statusWord = view.getUint16(at + Legacy.FSW, true) & ~SUMMARY;
-    if ((this.status & ~this.control & EXCEPTIONS) !== 0) this.status |= SUMMARY;
+    this.setControl(view.getUint16(at + Legacy.FCW, true));
+    this.statusWord = view.getUint16(at + Legacy.FSW, true);
+    this.summarize();
     this.used = view.getUint8(at + Legacy.FTW);
     this.opcode = view.getUint16(at + Legacy.FOP, true) & 0x7ff;
     this.ipLo = view.getInt32(at + Legacy.FIP, true);

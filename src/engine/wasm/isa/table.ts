@@ -30,6 +30,7 @@ import { STACK } from "./stack_instructions.ts";
 import { STRING } from "./string.ts";
 import { SYSCALL } from "./syscall.ts";
 import { TSC } from "./tsc.ts";
+import { X87 } from "./x87/table.ts";
 import { XSAVE } from "./xsave.ts";
 import type { Row } from "./row.ts";
 
@@ -65,5 +66,6 @@ export const ROWS: readonly Row[] = [
   ...STRING,
   ...SYSCALL,
   ...TSC,
+  ...X87,
   ...XSAVE,
 ];
