@@ -130,10 +130,10 @@ function severityOf(vector: number): Severity {
 function shutDown(cpu: Cpu, vector: number): never {
   const rip = BigInt.asUintN(64, BigInt(cpu.s[Word.RIP + 1]) << 32n) |
     BigInt(cpu.s[Word.RIP] >>> 0);
-  const what = vector === Vector.DF ? "triple fault" : `exceptions ${vector} without end`;
-  cpu.shutdownReason =
-    `${what}: exception ${cpu.faultVector} with error code ${hex(cpu.faultCode)} in a delivery, ` +
-    `at ${hex(cpu.selector(Seg.CS))}:${hex(rip)}`;
+  const what = vector === Vector.DF ? "Triple fault" : `Exceptions ${vector} without end`;
+  cpu.shutdownReason = `${what} on vCPU ${cpu.index} at RIP ${hex(rip)} ` +
+    `(CS ${hex(cpu.selector(Seg.CS))}): the last exception is vector ${cpu.faultVector}, ` +
+    `error code ${hex(cpu.faultCode)}, in the delivery of another one`;
   cpu.delivering = -1;
   throw VCPU_SHUTDOWN;
 }
