@@ -23,6 +23,8 @@ import { X87 } from "./x87_state.ts";
 export const MAX_CPUS = 8;
 /** Instructions of one vCPU's turn when there are several. */
 const TURN = 10_000;
+/** IA32_APIC_BASE of all but the bootstrap processor: enabled (SDM 3A §10.4.4). */
+const AP_APIC_BASE = 0xfee0_0800;
 /** Of `CpuSignals.startup`: none. */
 const NO_STARTUP = -1;
 
@@ -114,6 +116,7 @@ export class WasmEngine implements Engine, CpuSignals {
     const state = resetState();
     this.#cpus.forEach((cpu, index) => {
       state.setEvent(Event.MP_STATE, index === 0 ? MpState.RUNNABLE : MpState.UNINITIALIZED);
+      if (index > 0) state.set(State.APIC_BASE, AP_APIC_BASE);
       writeState(cpu, state);
     });
     this.#guest.onCodeWritten = () => this.#leaveBlocks();
