@@ -8,6 +8,7 @@ import {
   checkMemory,
   checkShim,
   checkUserfaultfd,
+  checkWasm,
   type Finding,
 } from "./doctor_checks.ts";
 import { Status } from "./exit_status.ts";
@@ -20,26 +21,34 @@ export const doctor = command({
   words: "",
   summary: "Tell what this host can run, and the one line that would fix what is missing",
   details: [
-    "Whether KVM runs guest kernels on the processor is found out by running a small guest. Exit " +
-    "status: 0 when some engine can run guests here, else 1.",
+    "Whether KVM runs guest kernels on the processor is found out by running a small guest. Where it " +
+    "does not, the wasm engine runs guests, which needs nothing. Exit status: 0 when some engine can " +
+    "run guests here, else 1.",
   ],
   examples: [],
   options: {},
   async run({ words }) {
     if (words.length > 0) throw usage(`Cannot use ${quote(words[0])}: expected no words`);
     const kvm = probeKvm();
+    const wasm = checkWasm();
     const findings = [
       checkDeno(),
       checkShim(),
       ...kvmFindings(kvm),
+      wasm,
       checkUserfaultfd(),
       checkMemory(),
       await checkGuest(),
     ];
     for (const finding of findings) print(lineOf(finding));
-    const runs = kvm.status === "ready";
-    print(runs ? "Guests can run here, by KVM\n" : "No guest can run here: KVM cannot be used\n");
-    return runs ? Status.OK : Status.FAILED;
+    const native = kvm.status === "ready" && kvm.ring0 === "native";
+    const engine = native ? "kvm" : wasm.ok ? "wasm" : kvm.status === "ready" ? "kvm" : undefined;
+    print(
+      engine === undefined
+        ? "No guest can run here: neither engine can be used\n"
+        : `Guests can run here: --engine auto takes ${engine}\n`,
+    );
+    return engine === undefined ? Status.FAILED : Status.OK;
   },
 });
 

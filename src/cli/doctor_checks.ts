@@ -43,6 +43,17 @@ export function checkShim(): Finding {
   }
 }
 
+/** The wasm engine: it needs the shared memory that guest RAM is made of. */
+export function checkWasm(): Finding {
+  const text = "wasm: guests run without KVM, by interpretation";
+  try {
+    new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true });
+    return { ok: true, text };
+  } catch (error) {
+    return { ok: false, text: `wasm: ${error instanceof Error ? error.message : error}` };
+  }
+}
+
 /** userfaultfd with faults of the kernel, which a snapshot's lazy restore takes. */
 export function checkUserfaultfd(): Finding {
   let fd: number;
