@@ -1,10 +1,12 @@
 /** XADD, CMPXCHG, CMPXCHG8B, CMPXCHG16B (SDM 2A, 2B). */
 
+import { Seg } from "../../../cpu/state.ts";
 import { linearAddress } from "../address.ts";
 import type { Cpu } from "../cpu.ts";
 import { Vector } from "../exception.ts";
 import type { Insn } from "../insn.ts";
 import { load128, modifyLoad64, modifyStore64, store128 } from "../memory.ts";
+import { isCanonical } from "../modes.ts";
 import { fetchDst16, fetchDst32, fetchDst64, fetchDst8 } from "../operands.ts";
 import { updateDst16, updateDst32, updateDst64, updateDst8 } from "../operands.ts";
 import { SCRATCH_AT } from "../tlb.ts";
@@ -116,7 +118,9 @@ function cmpxchg16b(cpu: Cpu, insn: Insn): void {
   const { s } = cpu;
   const at = linearAddress(cpu, insn);
   const { hi } = cpu;
-  if ((at & 15) !== 0) cpu.raise(Vector.GP);
+  // That the stack's address is canonical comes before that it is aligned.
+  const noStack = insn.seg === Seg.SS && !isCanonical(cpu, hi);
+  if ((at & 15) !== 0) cpu.raise(noStack ? Vector.SS : Vector.GP);
   // The write's faults come first, as for any read-modify-write.
   modifyLoad64(cpu, at, hi);
   load128(cpu, at, hi, OLD);

@@ -85,6 +85,8 @@ Deno.test("CMPXCHG16B at an address that is not a multiple of 16 is #GP, CMPXCHG
   const rig = new IntegerRig("long64");
   rig.setGpr(Reg.RSI, DATA_AT + 8);
   assertEquals(rig.run("48 0f c7 0e"), Vector.GP);
+  rig.setGpr(Reg.RSP, (1n << 47n) + 8n);
+  assertEquals(rig.run("48 0f c7 0c 24"), Vector.SS); // on the stack, which is not canonical
   assertEquals(rig.run("0f c7 0e"), NONE);
   assertEquals(rig.run("0f c7 ce"), Vector.UD); // a register
 });
