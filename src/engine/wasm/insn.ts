@@ -54,6 +54,8 @@ export class Insn {
   reg = 0;
   /** ModRM.rm with REX.B, 0 to 15, when it is a register; the register in the opcode likewise. */
   rm = 0;
+  /** Bits 2:0 of the opcode and the ModRM byte, as the x87 FPU keeps them (SDM 1 §8.1.9). */
+  x87Opcode = 0;
   /** VEX.vvvv. */
   vvvv = 0;
   /** The r/m operand is in memory. */

@@ -112,6 +112,7 @@ export class Decoder {
     this.#wide = this.#rex >>> 3 & 1;
     const modrm = hasModrm(map, opcode, this.#vex) ? this.#next() : 0;
     this.#modrm = modrm;
+    insn.x87Opcode = (opcode & 7) << 8 | modrm;
     const prefix = insn.rep !== 0 ? insn.rep : this.#operandSize66 ? 0x66 : 0;
     const encoding = findEncoding(
       map,
