@@ -2,7 +2,7 @@
 
 import { PE } from "./control.ts";
 import { toInteger } from "./integer.ts";
-import { begin, copy, denormal, propagate } from "./operate.ts";
+import { begin, copy, propagate } from "./operate.ts";
 import { packF32, packF64, packF80 } from "./pack.ts";
 import { result } from "./result.ts";
 import { F32_FORMAT, F64_FORMAT, type Format, isRoundable, round } from "./round.ts";
@@ -55,9 +55,13 @@ export function loadF64(lo: number, hi: number, cw: number): void {
   load();
 }
 
+/** A denormal is loaded even when that exception is not masked. */
 function load(): void {
   if (A.kind >= QUIET_NAN) propagate(A, A.kind === SIGNALLING_NAN);
-  else if (!denormal(A.denormal)) copy(A, A.sign);
+  else {
+    copy(A, A.sign);
+    result.flags = A.denormal;
+  }
   finish();
 }
 

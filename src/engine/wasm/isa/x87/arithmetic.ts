@@ -173,7 +173,6 @@ function fprem(cpu: Cpu, insn: Insn): void {
   const { x87, s } = cpu;
   const a = x87.stackWord(0);
   const b = x87.stackWord(1);
-  result.quotient = 0;
   if (hasTwo(cpu)) {
     float.remainderF80(s[a], s[a + 1], s[a + 2], s[b], s[b + 1], s[b + 2], x87.control);
   }
@@ -185,18 +184,23 @@ function fprem1(cpu: Cpu, insn: Insn): void {
   const { x87, s } = cpu;
   const a = x87.stackWord(0);
   const b = x87.stackWord(1);
-  result.quotient = 0;
   if (hasTwo(cpu)) {
     float.remainderNearestF80(s[a], s[a + 1], s[a + 2], s[b], s[b + 1], s[b + 2], x87.control);
   }
   settleRemainder(cpu, insn);
 }
 
-/** C2: not complete; C0, C3, C1: the quotient's bits 2 to 0 (SDM 2A "FPREM"). */
+/**
+ * C2: not complete; C0, C3, C1: the quotient's bits 2 to 0 (SDM 2A "FPREM"). Where there is no
+ * quotient, C0 and C3 stay.
+ */
 function settleRemainder(cpu: Cpu, insn: Insn): void {
   settleStack(cpu, insn, 0);
+  const { x87 } = cpu;
   const { quotient } = result;
-  cpu.x87.status = cpu.x87.status & ~(C0 | C1 | C2 | C3) | (result.incomplete !== 0 ? C2 : 0) |
+  x87.status = x87.status & ~C2 | (result.incomplete !== 0 ? C2 : 0);
+  if (result.stored === 0 || (result.signExp & 0x7fff) === 0x7fff) return;
+  x87.status = x87.status & ~(C0 | C1 | C3) |
     (quotient & 4) << 6 | (quotient & 2) << 13 | (quotient & 1) << 9;
 }
 

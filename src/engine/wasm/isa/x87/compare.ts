@@ -129,10 +129,15 @@ function ftst(cpu: Cpu, insn: Insn): void {
   settleConditions(cpu, insn, relation, 0);
 }
 
-/** Compares to ST(i) with the result in EFLAGS: ZF, PF and CF; OF, SF and AF are cleared. */
+/**
+ * Compares to ST(i) with the result in EFLAGS: ZF, PF and CF; OF, SF and AF are cleared. C1 stays
+ * unless the stack faults, as with AMD's CPUs.
+ */
 function compareFlags(cpu: Cpu, insn: Insn, quiet: boolean): void {
   checkPending(cpu);
-  const relation = compareStack(cpu, insn.rm & 7, quiet);
+  const i = insn.rm & 7;
+  const relation = compareStack(cpu, i, quiet);
+  if (!isEmpty(cpu.x87, 0) && !isEmpty(cpu.x87, i)) result.roundedUp = cpu.x87.status & C1;
   settle(cpu, insn);
   cpu.setStatusFlags(flagsOf(relation));
 }

@@ -32,8 +32,10 @@ function fwait(cpu: Cpu): void {
   checkPending(cpu);
 }
 
+/** All registers become empty, TOP 0 (SDM 3A table 12-1). */
 function emms(cpu: Cpu): void {
   checkPending(cpu);
+  cpu.x87.top = 0;
   cpu.x87.used = 0;
 }
 

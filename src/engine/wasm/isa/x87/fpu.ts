@@ -158,6 +158,13 @@ export function settleQuietly(cpu: Cpu, insn: Insn): void {
   settle(cpu, insn);
 }
 
+/** As `settleQuietly`, for instructions that leave C1 alone unless the stack faults. */
+export function settleUnchanged(cpu: Cpu, insn: Insn): void {
+  result.flags = 0;
+  result.roundedUp = cpu.x87.status & C1;
+  settle(cpu, insn);
+}
+
 /** What the rows have in common. */
 export const REGISTER_FORM = { unit: "x87" } as const;
 /** See `REGISTER_FORM`: a memory operand that is read. */

@@ -13,6 +13,7 @@ import {
   settle,
   settleQuietly,
   settleStack,
+  settleUnchanged,
   underflow,
 } from "./fpu.ts";
 
@@ -79,7 +80,7 @@ function moveIf(cpu: Cpu, insn: Insn, condition: boolean): void {
   }
   const b = x87.stackWord(i);
   if (condition) setStack(cpu, 0, s[b], s[b + 1], s[b + 2]);
-  settleQuietly(cpu, insn);
+  settleUnchanged(cpu, insn);
 }
 
 function fcmovb(cpu: Cpu, insn: Insn): void {

@@ -9,7 +9,16 @@ import { writeDst16, writeDst32, writeDst64 } from "../../operands.ts";
 import { SCRATCH_AT } from "../../tlb.ts";
 import { type Row, row } from "../row.ts";
 import { checkPending } from "../simd/mmx_operands.ts";
-import { isEmpty, pop, REGISTER_FORM, settle, settleStack, STORE_FORM, underflow } from "./fpu.ts";
+import {
+  isEmpty,
+  pop,
+  REGISTER_FORM,
+  settle,
+  settleQuietly,
+  settleStack,
+  STORE_FORM,
+  underflow,
+} from "./fpu.ts";
 
 // V8 folds a module's own constants, not those of others.
 const { result, CW_TO_ZERO } = float;
@@ -145,6 +154,13 @@ function fstpStack(cpu: Cpu, insn: Insn): void {
   storeStack(cpu, insn);
   popWhenStored(cpu);
 }
+/** D9 D8+i: an empty ST(0) is popped, and that is all. */
+function fstpAlias(cpu: Cpu, insn: Insn): void {
+  checkPending(cpu);
+  if (!isEmpty(cpu.x87, 0)) return fstpStack(cpu, insn);
+  settleQuietly(cpu, insn);
+  pop(cpu.x87);
+}
 function fist16(cpu: Cpu, insn: Insn): void {
   storeInt16(cpu, insn, 0);
 }
@@ -201,7 +217,7 @@ export const X87_STORE: readonly Row[] = [
   row("dd /1", "fisttp Mq", fisttp64, STORE_SSE3),
   row("df /6", "fbstp M", fbstp, STORE_TEN),
   // Other encodings that CPUs since the 8087 have, though the manual does not list them
-  row("d9 d8+i", "fstp", fstpStack, REGISTER_FORM),
+  row("d9 d8+i", "fstp", fstpAlias, REGISTER_FORM),
   row("df d0+i", "fstp", fstpStack, REGISTER_FORM),
   row("df d8+i", "fstp", fstpStack, REGISTER_FORM),
 ];

@@ -44,7 +44,7 @@ function fyl2x(cpu: Cpu, insn: Insn): void {
   const a = x87.stackWord(0);
   const b = x87.stackWord(1);
   if (isOneEmpty(cpu)) underflow(x87);
-  else float.yLog2xF80(s[a], s[a + 1], s[a + 2], s[b], s[b + 1], s[b + 2], x87.control);
+  else float.yLog2xF80(s[b], s[b + 1], s[b + 2], s[a], s[a + 1], s[a + 2], x87.control);
   settlePop(cpu, insn);
 }
 
@@ -54,7 +54,7 @@ function fyl2xp1(cpu: Cpu, insn: Insn): void {
   const a = x87.stackWord(0);
   const b = x87.stackWord(1);
   if (isOneEmpty(cpu)) underflow(x87);
-  else float.yLog2xp1F80(s[a], s[a + 1], s[a + 2], s[b], s[b + 1], s[b + 2], x87.control);
+  else float.yLog2xp1F80(s[b], s[b + 1], s[b + 2], s[a], s[a + 1], s[a + 2], x87.control);
   settlePop(cpu, insn);
 }
 
@@ -64,7 +64,7 @@ function fpatan(cpu: Cpu, insn: Insn): void {
   const a = x87.stackWord(0);
   const b = x87.stackWord(1);
   if (isOneEmpty(cpu)) underflow(x87);
-  else float.atanF80(s[a], s[a + 1], s[a + 2], s[b], s[b + 1], s[b + 2], x87.control);
+  else float.atanF80(s[b], s[b + 1], s[b + 2], s[a], s[a + 1], s[a + 2], x87.control);
   settlePop(cpu, insn);
 }
 
@@ -114,9 +114,11 @@ function fptan(cpu: Cpu, insn: Insn): void {
   const a = x87.stackWord(0);
   if (hasRoomForTwo(x87)) {
     float.tanF80(s[a], s[a + 1], s[a + 2], x87.control);
-    pushed.lo = 0;
-    pushed.hi = 0x8000_0000 | 0;
-    pushed.signExp = 0x3fff;
+    // A NaN is pushed, too, else 1.0.
+    const isNan = (result.signExp & 0x7fff) === 0x7fff;
+    pushed.lo = isNan ? result.lo : 0;
+    pushed.hi = isNan ? result.hi : 0x8000_0000 | 0;
+    pushed.signExp = isNan ? result.signExp : 0x3fff;
   }
   settleAngleTwo(cpu, insn);
 }
