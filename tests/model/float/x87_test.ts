@@ -130,6 +130,8 @@ function cut(value: ArrayLike<number>, count: number): string {
 function storedByCpu(answer: Answer, q: Question, name: string): boolean {
   const unmasked = answer.status & ~q.control & EXCEPTIONS;
   const isToMemory = name.startsWith("fst") || name.startsWith("fi") || name === "fbstp";
+  // A denormal is loaded all the same.
+  if (name === "fld32" || name === "fld64") return (unmasked & float.IE) === 0;
   return (unmasked & (isToMemory ? EXCEPTIONS & ~float.PE : float.BEFORE)) === 0;
 }
 
