@@ -1,12 +1,12 @@
 /** Loads: what pushes a value onto the register stack (SDM 1 §8.3.3, §8.3.4). */
 
+import { carryOf as importedCarryOf } from "../../../../base/u64.ts";
 import * as float from "../../../../cpu/float/mod.ts";
 import { linearAddress } from "../../address.ts";
 import type { Cpu } from "../../cpu.ts";
 import type { Insn } from "../../insn.ts";
-import { loadBytes } from "../../memory.ts";
+import { load16 as importedLoad16, load64 as importedLoad64 } from "../../memory.ts";
 import { readDst16, readDst32, readDst64 } from "../../operands.ts";
-import { SCRATCH_AT } from "../../tlb.ts";
 import { type Row, row } from "../row.ts";
 import { checkPending } from "../simd/mmx_operands.ts";
 import {
@@ -21,8 +21,9 @@ import {
 
 // V8 folds a module's own constants, not those of others.
 const { result } = float;
-/** Word of the scratch space. */
-const SCRATCH = SCRATCH_AT >> 2;
+const carryOf = importedCarryOf;
+const load16 = importedLoad16;
+const load64 = importedLoad64;
 
 /** Leaves a value in `result` that is loaded as it is. */
 function take(lo: number, hi: number, signExp: number): void {
@@ -50,17 +51,21 @@ function fldDouble(cpu: Cpu, insn: Insn): void {
   settlePush(cpu, insn);
 }
 
-/** Reads the ten bytes of the memory operand to the scratch space. */
+/** Takes the ten bytes of the memory operand as they are. */
 function readTen(cpu: Cpu, insn: Insn): void {
   const lo = linearAddress(cpu, insn);
-  loadBytes(cpu, lo, cpu.hi, 10);
+  const { hi } = cpu;
+  const restLo = (lo + 8) | 0;
+  const low = load64(cpu, lo, hi);
+  const high = cpu.hi;
+  const rest = load16(cpu, restLo, cpu.is64 ? (hi + carryOf(lo, 8, restLo)) | 0 : 0);
+  take(low, high, rest);
 }
 
 function fldExtended(cpu: Cpu, insn: Insn): void {
   checkPending(cpu);
   readTen(cpu, insn);
   if (isFull(cpu.x87)) overflow(cpu.x87);
-  else take(cpu.s[SCRATCH], cpu.s[SCRATCH + 1], cpu.s[SCRATCH + 2] & 0xffff);
   settlePush(cpu, insn);
 }
 
@@ -68,7 +73,7 @@ function fbld(cpu: Cpu, insn: Insn): void {
   checkPending(cpu);
   readTen(cpu, insn);
   if (isFull(cpu.x87)) overflow(cpu.x87);
-  else float.bcdToF80(cpu.s[SCRATCH], cpu.s[SCRATCH + 1], cpu.s[SCRATCH + 2] & 0xffff);
+  else float.bcdToF80(result.lo, result.hi, result.signExp);
   settlePush(cpu, insn);
 }
 

@@ -4,8 +4,9 @@ import * as float from "../../../../cpu/float/mod.ts";
 import { linearAddress } from "../../address.ts";
 import type { Cpu } from "../../cpu.ts";
 import type { Handler, Insn } from "../../insn.ts";
-import { storeBytes } from "../../memory.ts";
+import { store16, store64, storeBytes } from "../../memory.ts";
 import { writeDst16, writeDst32, writeDst64 } from "../../operands.ts";
+import { slowReadForWrite } from "../../slow_access.ts";
 import { SCRATCH_AT } from "../../tlb.ts";
 import { type Row, row } from "../row.ts";
 import { checkPending } from "../simd/mmx_operands.ts";
@@ -24,6 +25,9 @@ import {
 const { result, CW_TO_ZERO } = float;
 /** Word of the scratch space. */
 const SCRATCH = SCRATCH_AT >> 2;
+/** Offset in a page, and the last one from which ten bytes fit. */
+const OFFSET = 0xfff;
+const LAST_IN_PAGE = 0xff6;
 /** The indefinites of the formats (SDM 1 tables 4-1, 4-3, 4-4), where `underflow` needs them. */
 const F32_INDEFINITE = 0xffc0_0000 | 0;
 const F64_INDEFINITE_HI = 0xfff8_0000 | 0;
@@ -37,6 +41,7 @@ function storeSingle(cpu: Cpu, insn: Insn): void {
   if (isEmpty(x87, 0)) underflow(x87, F32_INDEFINITE);
   else float.storeF32(s[a], s[a + 1], s[a + 2], x87.control);
   if (result.stored !== 0) writeDst32(cpu, insn, result.lo);
+  else probe(cpu, insn);
   settle(cpu, insn);
 }
 
@@ -47,6 +52,7 @@ function storeDouble(cpu: Cpu, insn: Insn): void {
   if (isEmpty(x87, 0)) underflow(x87, 0, F64_INDEFINITE_HI);
   else float.storeF64(s[a], s[a + 1], s[a + 2], x87.control);
   if (result.stored !== 0) writeDst64(cpu, insn, result.lo, result.hi);
+  else probe(cpu, insn);
   settle(cpu, insn);
 }
 
@@ -54,10 +60,21 @@ function storeDouble(cpu: Cpu, insn: Insn): void {
 function writeTen(cpu: Cpu, insn: Insn, lo: number, hi: number, signExp: number): void {
   const { s } = cpu;
   const addressLo = linearAddress(cpu, insn);
+  const addressHi = cpu.hi;
+  if ((addressLo & OFFSET) <= LAST_IN_PAGE) {
+    store64(cpu, addressLo, addressHi, lo, hi);
+    return store16(cpu, addressLo + 8, addressHi, signExp);
+  }
   s[SCRATCH] = lo;
   s[SCRATCH + 1] = hi;
   s[SCRATCH + 2] = signExp;
-  storeBytes(cpu, addressLo, cpu.hi, 10);
+  storeBytes(cpu, addressLo, addressHi, 10);
+}
+
+/** What an exception that is not masked keeps from being stored faults all the same. */
+function probe(cpu: Cpu, insn: Insn): void {
+  const lo = linearAddress(cpu, insn);
+  slowReadForWrite(cpu, lo, cpu.hi, insn.memSize);
 }
 
 function fstpExtended(cpu: Cpu, insn: Insn): void {
@@ -67,6 +84,7 @@ function fstpExtended(cpu: Cpu, insn: Insn): void {
   if (isEmpty(x87, 0)) {
     underflow(x87);
     if (result.stored !== 0) writeTen(cpu, insn, result.lo, result.hi, result.signExp);
+    else probe(cpu, insn);
   } else {
     writeTen(cpu, insn, s[a], s[a + 1], s[a + 2]);
     nothingRaised();
@@ -82,6 +100,7 @@ function fbstp(cpu: Cpu, insn: Insn): void {
   if (isEmpty(x87, 0)) underflow(x87, 0, BCD_INDEFINITE_HI);
   else float.f80ToBcd(s[a], s[a + 1], s[a + 2], x87.control);
   if (result.stored !== 0) writeTen(cpu, insn, result.lo, result.hi, result.signExp);
+  else probe(cpu, insn);
   settle(cpu, insn);
   popWhenStored(cpu);
 }
@@ -114,6 +133,7 @@ function storeInt16(cpu: Cpu, insn: Insn, rounding: number): void {
   if (isEmpty(x87, 0)) underflow(x87, INT_INDEFINITE >> 16);
   else float.f80ToInt16(s[a], s[a + 1], s[a + 2], x87.control | rounding);
   if (result.stored !== 0) writeDst16(cpu, insn, result.lo);
+  else probe(cpu, insn);
   settle(cpu, insn);
 }
 
@@ -124,6 +144,7 @@ function storeInt32(cpu: Cpu, insn: Insn, rounding: number): void {
   if (isEmpty(x87, 0)) underflow(x87, INT_INDEFINITE);
   else float.f80ToInt32(s[a], s[a + 1], s[a + 2], x87.control | rounding);
   if (result.stored !== 0) writeDst32(cpu, insn, result.lo);
+  else probe(cpu, insn);
   settle(cpu, insn);
 }
 
@@ -134,6 +155,7 @@ function storeInt64(cpu: Cpu, insn: Insn, rounding: number): void {
   if (isEmpty(x87, 0)) underflow(x87, 0, INT_INDEFINITE);
   else float.f80ToInt64(s[a], s[a + 1], s[a + 2], x87.control | rounding);
   if (result.stored !== 0) writeDst64(cpu, insn, result.lo, result.hi);
+  else probe(cpu, insn);
   settle(cpu, insn);
 }
 
