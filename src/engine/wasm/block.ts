@@ -9,6 +9,13 @@ import { Insn } from "./insn.ts";
 const PAGE = 4096;
 /** The longest block. */
 const MAX_INSNS = 64;
+/** Blocks of one page at most: a write looks at all of them. */
+const MAX_BLOCKS = 1024;
+/** What is kept at most of a guest that makes code without end: instructions and pages. */
+const MAX_KEPT_INSNS = 1 << 19;
+const MAX_KEPT_PAGES = 1 << 13;
+/** Code size of a page that has been given up: no vCPU finds it any more. */
+const STALE = -1;
 
 /** A run of instructions that is entered at its first only and left behind its last only. */
 export class Block {
@@ -29,7 +36,10 @@ export class CodePage {
   /** Number of the page in the guest's WebAssembly memory. */
   readonly page: number;
   readonly gfn: Gfn;
-  readonly codeSize: CodeSize;
+  /** Of the code, or STALE. */
+  codeSize: CodeSize | typeof STALE;
+  /** Longest block that is worth decoding: short where code is overwritten all the time. */
+  maxInsns = MAX_INSNS;
   /** By offset in the page: position in `blocks` + 1, or 0. */
   readonly #index = new Uint16Array(PAGE);
   readonly #blocks: (Block | undefined)[] = [];
@@ -49,20 +59,26 @@ export class CodePage {
     return index === 0 ? undefined : this.#blocks[index - 1];
   }
 
-  add(block: Block): void {
+  /** Adds a block; returns how many instructions had to go for it. */
+  add(block: Block): number {
+    const dropped = this.#blocks.length < MAX_BLOCKS || this.#free.length > 0
+      ? 0
+      : this.drop(0, PAGE + 1);
     const at = this.#free.pop() ?? this.#blocks.length;
     this.#blocks[at] = block;
     this.#index[block.start] = at + 1;
     this.#live++;
+    this.maxInsns = Math.min(MAX_INSNS, this.maxInsns * 2);
+    return dropped;
   }
 
   get isEmpty(): boolean {
     return this.#live === 0;
   }
 
-  /** Drops the blocks that have a byte in [from, to); true when there was one. */
-  drop(from: number, to: number): boolean {
-    let any = false;
+  /** Drops the blocks that have a byte in [from, to); returns how many instructions they had. */
+  drop(from: number, to: number): number {
+    let dropped = 0;
     for (let i = 0; i < this.#blocks.length; i++) {
       const block = this.#blocks[i];
       if (block === undefined || block.end <= from || block.start >= to) continue;
@@ -70,9 +86,11 @@ export class CodePage {
       this.#free.push(i);
       this.#index[block.start] = 0;
       this.#live--;
-      any = true;
+      dropped += block.insns.length;
     }
-    return any;
+    // Twice as fast as `add` makes it grow.
+    if (dropped > 0) this.maxInsns = Math.max(1, this.maxInsns >> 2);
+    return dropped;
   }
 }
 
@@ -85,6 +103,8 @@ export class CodeCache {
   readonly #hasCode: Uint8Array;
   /** Called when a page gets its first decoded code, and when it has lost its last. */
   readonly #track: (gfn: Gfn, on: boolean) => void;
+  /** Instructions in all blocks. */
+  #kept = 0;
 
   constructor(ram: Uint8Array, track: (gfn: Gfn, on: boolean) => void) {
     this.#ram = ram;
@@ -92,11 +112,12 @@ export class CodeCache {
     this.#track = track;
   }
 
-  /** The page's blocks for code of this size. */
+  /** The page's blocks for code of this size. Others may be given up for it. */
   page(page: number, gfn: Gfn, codeSize: CodeSize): CodePage {
     const key = page * 4 + codeSize;
     let found = this.#pages.get(key);
     if (found === undefined) {
+      if (this.#pages.size >= MAX_KEPT_PAGES) this.#giveUp();
       found = new CodePage(page, gfn, codeSize);
       this.#pages.set(key, found);
     }
@@ -108,13 +129,16 @@ export class CodeCache {
    * next page: such instructions are not kept.
    */
   decode(code: CodePage, offset: number): Block | undefined {
+    const { codeSize } = code;
+    if (codeSize === STALE) return undefined;
+    if (this.#kept >= MAX_KEPT_INSNS) this.#giveUp();
     const base = code.page * PAGE;
     const insns: Insn[] = [];
-    for (let at = offset; at < PAGE && insns.length < MAX_INSNS;) {
+    for (let at = offset; at < PAGE && insns.length < code.maxInsns;) {
       const insn = new Insn();
       const end = base + PAGE;
       if (
-        this.decoder.decode(this.#ram, base + at, end, at, code.codeSize, insn) === Decoded.MORE
+        this.decoder.decode(this.#ram, base + at, end, at, codeSize, insn) === Decoded.MORE
       ) {
         break;
       }
@@ -124,11 +148,12 @@ export class CodeCache {
     }
     if (insns.length === 0) return undefined;
     const block = new Block(insns);
+    if (code.codeSize === STALE) return block;
     if (this.#hasCode[code.page] === 0) {
       this.#hasCode[code.page] = 1;
       this.#track(code.gfn, true);
     }
-    code.add(block);
+    this.#kept += insns.length - code.add(block);
     return block;
   }
 
@@ -147,7 +172,9 @@ export class CodeCache {
       const code = this.#pages.get(page * 4 + size);
       if (code === undefined) continue;
       gfn = code.gfn;
-      if (code.drop(from, to)) any = true;
+      const dropped = code.drop(from, to);
+      this.#kept -= dropped;
+      if (dropped > 0) any = true;
       if (!code.isEmpty) live = true;
     }
     if (!live) {
@@ -155,5 +182,18 @@ export class CodeCache {
       this.#track(gfn, false);
     }
     return any;
+  }
+  /** Forgets everything. */
+  #giveUp(): void {
+    for (const code of this.#pages.values()) {
+      if (this.#hasCode[code.page] !== 0) {
+        this.#hasCode[code.page] = 0;
+        this.#track(code.gfn, false);
+      }
+      code.codeSize = STALE;
+      code.maxInsns = 1; // what is not kept is not tracked: no instruction overwrites the next
+    }
+    this.#pages.clear();
+    this.#kept = 0;
   }
 }

@@ -106,7 +106,9 @@ export class Interpreter {
     cpu.codeBaseLo = baseLo;
     cpu.codeBaseHi = baseLo >>> 0 > ripLo >>> 0 ? s[Word.RIP + 1] - 1 | 0 : s[Word.RIP + 1];
     if (code !== undefined) {
-      const block = code.at(offset) ?? this.#guest.code.decode(code, offset);
+      // Of a block that is left behind its first instruction, the others are not worth decoding.
+      const block = code.at(offset) ??
+        (cpu.stepping || cpu.shadow !== 0 ? undefined : this.#guest.code.decode(code, offset));
       if (block !== undefined) return cpu.block = block;
     }
     return cpu.block = this.#fetchOne(cpu, lo, hi, offset);
