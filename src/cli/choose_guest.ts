@@ -6,7 +6,7 @@ import type { KvmProbe } from "../engine/kvm/probe.ts";
 import { type EngineReport, probeOnce } from "../vm/choose_engine.ts";
 import type { PipedInput } from "./console_link.ts";
 import { cachedGuest, COMMAND_LINE, type DebianGuest } from "./debian/guest.ts";
-import { READY_LINE } from "./debian/init.ts";
+import { END_SHELL, PROMPT } from "./debian/init.ts";
 import { fetchGuest, mirrorFromEnvironment } from "./guest_pull.ts";
 import type { Voice } from "./voice.ts";
 
@@ -19,7 +19,7 @@ export interface GuestChoice {
   readonly pipedInput: PipedInput;
 }
 
-/** Ctrl-D, the end of input on a terminal: it ends the shell or the echo, and so the guest. */
+/** Ctrl-D, the end of input on a terminal: it ends the echo, and so the guest. */
 const END_OF_INPUT = "\x04";
 /** What the built-in guest says when it reads its console (tests/guests/demo.s). */
 const BUILTIN_READY = "Type a line";
@@ -54,7 +54,7 @@ export async function chooseGuest(
     kernel: found.kernel,
     initrd: [found.initramfs],
     append: append === undefined ? COMMAND_LINE : `${COMMAND_LINE} ${append}`,
-    pipedInput: { after: READY_LINE, atEnd: END_OF_INPUT },
+    pipedInput: { after: PROMPT, atEnd: END_SHELL },
   };
 }
 

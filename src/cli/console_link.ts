@@ -10,6 +10,8 @@ import type { Voice } from "./voice.ts";
 /** Keys typed ahead of a guest that does not read; more are dropped. */
 const MAX_TYPED_BYTES = 64 * 1024;
 const INPUT_CHUNK_BYTES = 16 * 1024;
+/** How long a guest may take to see the end of its input before it is told again, in milliseconds. */
+const END_AGAIN_MS = 2000;
 const LINE_FEED = 10;
 
 /**
@@ -58,7 +60,7 @@ export async function forwardKeys(to: Console, voice: Voice, quit: () => void): 
 export interface PipedInput {
   /** Console output to wait for: what a guest gets before it reads its console may be lost. */
   readonly after: string | undefined;
-  /** Sent at the end of stdin. */
+  /** Sent at the end of stdin, and again until the guest has ended: a command may have read it away. */
   readonly atEnd: string;
 }
 
@@ -67,10 +69,29 @@ export async function forwardInput(to: Console, { after, atEnd }: PipedInput): P
   try {
     if (after !== undefined) await to.expect(after, { timeoutMs: MAX_TIMEOUT_MS });
     for await (const chunk of input()) await to.send(chunk);
-    await to.send(atEnd);
+    if (atEnd !== "") await repeatUntilEnded(to, atEnd, END_AGAIN_MS);
   } catch {
     // The guest has ended: its outcome tells the user, input that it did not read does not matter.
   }
+}
+
+/**
+ * Sends `text` again and again.
+ * @throws DenovisorError `guest-ended`: nothing else ends it.
+ */
+export async function repeatUntilEnded(
+  to: Pick<Console, "send">,
+  text: string,
+  everyMs: number,
+): Promise<never> {
+  for (;;) {
+    await to.send(text);
+    await delay(everyMs);
+  }
+}
+
+function delay(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 /** Stdin in chunks; a stdin that is closed or cannot be read is at its end. */

@@ -2,6 +2,13 @@
 
 /** The start of the line that /init prints just before the shell reads its input. */
 export const READY_LINE = "denovisor guest is ready";
+/** The shell's first prompt: from here on it reads its input as it comes. */
+export const PROMPT = "denovisor:/root# ";
+/**
+ * Ends the shell. What a program at the console has read away from it, or the console in between (an
+ * end of input that comes while a command runs is for that command), the line after it does.
+ */
+export const END_SHELL = "\x04exit\r";
 
 /**
  * /init: makes the usual file systems, says that the guest is ready and runs a shell on the console.
