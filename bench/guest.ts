@@ -1,0 +1,72 @@
+/**
+ * Workloads inside a Linux guest, under the wasm engine and under QEMU's interpreter TCG with the
+ * same files. They are timed by the host, from mark to mark on the console.
+ */
+
+import { hostTscKhz, type LinuxRun, makeGuest, runOurs, runQemu } from "./guest/linux.ts";
+import type { BenchResult } from "./result.ts";
+
+const LAST = "all work is done";
+const NAMES: Readonly<Record<string, string>> = {
+  loop: "integer loop",
+  crc32: "crc32",
+  quicksort: "quicksort",
+  matmul: "matrices of doubles",
+  bytecode: "bytecode interpreter",
+  sha256sum: "sha256sum",
+  gzip: "gzip",
+  ash: "ash loop",
+  awk: "awk",
+  fork: "fork and exec",
+};
+
+export async function run(): Promise<BenchResult[]> {
+  const folder = await Deno.makeTempDir({ prefix: "denovisor-bench-" });
+  try {
+    const work = await buildWork(folder);
+    const init = await Deno.readFile(new URL("guest/init.sh", import.meta.url));
+    const guest = await makeGuest(folder, [
+      { kind: "file", path: "bin/work", bytes: work, mode: 0o755 },
+      { kind: "file", path: "bench-init", bytes: init, mode: 0o755 },
+    ]);
+    const ours = await runOurs(guest, LAST);
+    const qemu = await runQemu(guest, LAST, await hostTscKhz());
+    return Object.keys(NAMES).flatMap((work) => compare(work, ours, qemu));
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+async function buildWork(folder: string): Promise<Uint8Array> {
+  const binary = `${folder}/work`;
+  const source = new URL("guest/work.c", import.meta.url).pathname;
+  const { success, stderr } = await new Deno.Command("cc", {
+    args: ["-O2", "-static", "-s", "-march=x86-64", "-o", binary, source],
+  }).output();
+  if (!success) throw new Error(`cc: ${new TextDecoder().decode(stderr)}`);
+  return await Deno.readFile(binary);
+}
+
+function compare(work: string, ours: LinuxRun, qemu: LinuxRun): BenchResult[] {
+  const [own, peer] = [ours, qemu].map((one) => timeOf(work, one));
+  if (own.result !== peer.result) {
+    throw new Error(`${work} gives ${own.result} under the wasm engine, ${peer.result} under QEMU`);
+  }
+  const name = NAMES[work];
+  return [
+    { name, value: own.seconds, unit: "s" },
+    {
+      name: `${name}, against QEMU's TCG`,
+      value: own.seconds / peer.seconds,
+      unit: "times as long",
+    },
+  ];
+}
+
+/** Seconds between a workload's marks, and the digest of what it printed. */
+function timeOf(work: string, { lines }: LinuxRun): { seconds: number; result: string } {
+  const begin = lines.find(({ text }) => text === `begin ${work}`);
+  const end = lines.find(({ text }) => text.startsWith(`end ${work} `));
+  if (begin === undefined || end === undefined) throw new Error(`${work} did not run to its end`);
+  return { seconds: (end.ms - begin.ms) / 1000, result: end.text.split(" ")[2] };
+}

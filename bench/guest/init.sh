@@ -1,0 +1,34 @@
+#!/bin/busybox sh
+# Runs each workload between two marks on the console, and powers off.
+export PATH=/bin
+/bin/busybox --install -s /bin
+mount -t proc proc /proc
+timed() {
+  name=$1
+  shift
+  echo "begin $name"
+  "$@" >/tmp/out
+  echo "end $name $(sha256sum </tmp/out | cut -c1-16)"
+}
+ash_loop() {
+  i=0 sum=0
+  while [ $i -lt 8000 ]; do
+    i=$((i + 1))
+    sum=$((sum + i * 3 % 7))
+  done
+  echo $sum
+}
+# Busybox itself is the data that there is.
+head -c 500000 /bin/busybox >/tmp/data
+timed loop work loop
+timed crc32 work crc32
+timed quicksort work quicksort
+timed matmul work matmul
+timed bytecode work bytecode
+timed sha256sum sha256sum /bin/busybox
+timed gzip gzip -c /tmp/data
+timed ash ash_loop
+timed awk awk 'BEGIN { for (i = 0; i < 20000; i++) { s = s + i * 2 % 7; t[i % 100] = s "" } print s }'
+timed fork work fork
+echo "all work is done"
+poweroff -f
