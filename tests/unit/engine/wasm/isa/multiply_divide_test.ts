@@ -60,7 +60,11 @@ Deno.test("IMUL of two and of three operands cuts the product to the operand siz
     const code = three ? `6b cb ${imm.toString(16)}` : "0f af cb";
     assertEquals(rig.run(sizePrefix(bits) + code), NONE);
     const product = signed(b, bits) * (three ? signed(imm, 8) : signed(a, bits));
-    assertEquals(rig.gpr(Reg.RCX), written(a, product, bits), `seed ${random.seed}: ${bits} bits, ${a} * ${b}`);
+    assertEquals(
+      rig.gpr(Reg.RCX),
+      written(a, product, bits),
+      `seed ${random.seed}: ${bits} bits, ${a} * ${b}`,
+    );
     assertEquals(rig.flagsBut("szap"), signed(product, bits) === product ? "" : "oc");
   }
 });

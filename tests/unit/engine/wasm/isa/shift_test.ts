@@ -76,7 +76,8 @@ Deno.test("shifts and rotations by CL, by 1 and by immediates are steps of one b
     rig.setFlags(start);
     const opcode = [0xd0, 0xd2, 0xc0][form] + wide;
     const immediate = form === 2 ? ` ${raw.toString(16)}` : "";
-    const what = `seed ${random.seed}: ${bits} bits, /${digit}, ${value} by ${raw}, flags "${start}"`;
+    const what =
+      `seed ${random.seed}: ${bits} bits, /${digit}, ${value} by ${raw}, flags "${start}"`;
     assertEquals(
       rig.run(`${sizePrefix(bits)}${opcode.toString(16)} ${modrm}${immediate}`),
       NONE,
@@ -125,7 +126,9 @@ Deno.test("SHLD and SHRD shift the second operand's bits in", () => {
     // shld rbx, rdx, count
     const code = `${sizePrefix(bits)}0f ${opcode.toString(16)} d3${immediate}`;
     assertEquals(rig.run(code), NONE);
-    const what = `seed ${random.seed}: ${bits} bits, ${left ? "left" : "right"}, ${a}, ${b} by ${raw}`;
+    const what = `seed ${random.seed}: ${bits} bits, ${
+      left ? "left" : "right"
+    }, ${a}, ${b} by ${raw}`;
     if (count === 0n) {
       assertEquals(rig.gpr(Reg.RBX), written(a, a, bits), what);
       assertEquals(rig.flagsBut(), "sc", what);
