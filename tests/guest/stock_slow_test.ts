@@ -5,6 +5,8 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { Vm } from "../../src/vm/vm.ts";
+import { initramfs } from "../../src/cli/debian/initramfs.ts";
+import { READY_LINE } from "../../src/cli/debian/init.ts";
 import { kvmEngine } from "../support/kvm_guest.ts";
 import { interpretedKvm } from "../support/kvm_host.ts";
 import { assertLinuxStart, COMMAND_LINE, linuxElf } from "../support/linux.ts";
@@ -14,7 +16,8 @@ import { stockFile, stockFiles } from "../support/stock.ts";
 /** A bound against hanging, in milliseconds. */
 const TIMEOUT_MS = 1_200_000;
 
-const cloudKernel = await stockFiles("linuxCloud");
+const cloudKernel = await stockFiles("linuxCloud", "busybox");
+const memtest = await stockFiles("memtest");
 
 testWith(
   all(kvmEngine, cloudKernel),
@@ -54,5 +57,42 @@ testWith(
     // lock cmpxchg16b: the memory allocator's
     assertMatch(outcome.reason, /cannot emulate .* at RIP 0xffffffff[0-9a-f]+ .*f0 48 0f c7/);
     assertEquals(outcome.reason.includes("\n"), false);
+  },
+);
+
+testWith(
+  cloudKernel,
+  "Debian's kernel (bzImage) boots on the wasm engine with four vCPUs and shadow tables",
+  async () => {
+    await using vm = await Vm.boot({
+      engine: "wasm",
+      mmu: "shadow",
+      kernel: await stockFile("linuxCloud"),
+      initrd: initramfs(await Deno.readFile(await stockFile("busybox"))),
+      append: "console=ttyS0 panic=-1",
+      memory: "512M",
+      cpus: 4,
+      timeoutMs: TIMEOUT_MS,
+    });
+    await vm.console.expect(`${READY_LINE}: Linux`, { timeoutMs: TIMEOUT_MS });
+    await vm.console.sendLine("echo there are $(nproc)");
+    await vm.console.expect("there are 4", { timeoutMs: TIMEOUT_MS });
+    await vm.console.sendLine("poweroff");
+    assertEquals(await vm.wait(), { kind: "power-off" });
+  },
+);
+
+testWith(
+  memtest,
+  "memtest86+ draws its screen on the serial console, on the wasm engine",
+  async () => {
+    await using vm = await Vm.boot({
+      engine: "wasm",
+      kernel: await stockFile("memtest"),
+      append: "console=ttyS0,115200",
+      memory: "64M",
+      timeoutMs: TIMEOUT_MS,
+    });
+    await vm.console.expect("Memtest86+", { timeoutMs: TIMEOUT_MS });
   },
 );

@@ -65,24 +65,37 @@ for (const form of ["bzImage", "ELF"] as const) {
   testWith(
     all(nativeKvm, cloudKernel),
     `Debian's kernel (${form}) boots to a shell on native KVM and powers off`,
-    async () => {
-      const busybox = await Deno.readFile(await stockFile("busybox"));
-      await using vm = await Vm.boot({
-        engine: "kvm",
-        kernel: form === "ELF" ? await linuxElf() : await stockFile("linuxCloud"),
-        initrd: initramfs(busybox),
-        append: COMMAND_LINE,
-        memory: "512M",
-        cpus: 2,
-        timeoutMs: TIMEOUT_MS,
-      });
-      await vm.console.expect(`${READY_LINE}: Linux`, { timeoutMs: TIMEOUT_MS });
-      await vm.console.sendLine("echo $((6 * 7)) is $(nproc)");
-      await vm.console.expect("42 is 2", { timeoutMs: TIMEOUT_MS });
-      await vm.console.sendLine("poweroff");
-      assertEquals(await vm.wait(), { kind: "power-off" });
-    },
+    () => useShell("kvm", form, 2),
   );
+}
+
+testWith(
+  cloudKernel,
+  "Debian's kernel (ELF) boots to a shell on the wasm engine and powers off",
+  () => useShell("wasm", "ELF", 1),
+);
+
+/** Boots to a shell, types, and powers off. */
+async function useShell(
+  engine: "kvm" | "wasm",
+  form: "bzImage" | "ELF",
+  cpus: number,
+): Promise<void> {
+  const busybox = await Deno.readFile(await stockFile("busybox"));
+  await using vm = await Vm.boot({
+    engine,
+    kernel: form === "ELF" ? await linuxElf() : await stockFile("linuxCloud"),
+    initrd: initramfs(busybox),
+    append: engine === "kvm" ? COMMAND_LINE : "console=ttyS0 panic=-1",
+    memory: "512M",
+    cpus,
+    timeoutMs: TIMEOUT_MS,
+  });
+  await vm.console.expect(`${READY_LINE}: Linux`, { timeoutMs: TIMEOUT_MS });
+  await vm.console.sendLine("echo $((6 * 7)) is $(nproc)");
+  await vm.console.expect(`42 is ${cpus}`, { timeoutMs: TIMEOUT_MS });
+  await vm.console.sendLine("poweroff");
+  assertEquals(await vm.wait(), { kind: "power-off" });
 }
 
 testWith(
