@@ -14,6 +14,7 @@ const O_RDWR = 2;
 
 /** Memory without a name in any file system, which lasts as long as someone has it open or mapped. */
 export class SharedMemory implements Disposable {
+  /** Its length, in bytes: whole pages. */
   readonly sizeBytes: number;
   /** Its path, for `memory.regions` and for files of Deno's, here and in other processes of the user. */
   readonly path: string;
