@@ -251,7 +251,7 @@ export class Paging {
     const cpu = this.#cpu;
     if (!this.isCanonical(hi)) this.#notCanonical();
     const set = cpu.tlbRead;
-    if (set === TlbSet.CHECKED_READ && (lo & size - 1) !== 0 && size <= 16) cpu.raise(Vector.AC);
+    if (set === TlbSet.CHECKED_READ && (lo & alignmentOf(size) - 1) !== 0) cpu.raise(Vector.AC);
     const who = set === TlbSet.SUPERVISOR_READ
       ? 0
       : set === TlbSet.SUSPENDED_READ
@@ -452,4 +452,14 @@ function gfnOfPlace(place: Place): Gfn {
 /** Position of the entry for a code page; user and supervisor code have halves of their own. */
 function codeEntry(lo: number, half: number): number {
   return half * CODE_ENTRIES + (lo >>> 12 & CODE_ENTRIES - 1);
+}
+
+/**
+ * Alignment that #AC asks for (SDM 3A table 6-7): 8 bytes for 80-bit operands, 4 or 2 for x87
+ * environments; 16-byte operands are the processor's choice.
+ */
+function alignmentOf(size: number): number {
+  if (size === 10) return 8;
+  if (size === 14) return 2;
+  return size > 16 ? 4 : size;
 }

@@ -8,6 +8,9 @@ import { carryOf } from "../../base/u64.ts";
 import { type Cpu, Word } from "./cpu.ts";
 import { load64, store64 } from "./memory.ts";
 import { AREA_AT } from "./private_state.ts";
+import { slowReadForWrite } from "./slow_access.ts";
+
+const PAGE = 4096;
 
 /** State components, as in XCR0 (SDM 1 §13.1). */
 export const Component = { X87: 1 << 0, SSE: 1 << 1, PKRU: 1 << 9 } as const;
@@ -83,9 +86,18 @@ export function clearX87(cpu: Cpu): void {
   cpu.s.fill(0, Word.MMX, Word.MMX + 32);
 }
 
+/** An area of two pages: nothing of it is written when either cannot be, and the first faults first. */
+export function probeEnd(cpu: Cpu, lo: number, hi: number, size: number): void {
+  if ((lo & PAGE - 1) + size <= PAGE) return;
+  const last = (lo + size - 1) | 0;
+  slowReadForWrite(cpu, lo, hi, 1);
+  slowReadForWrite(cpu, last, cpu.is64 ? (hi + carryOf(lo, size - 1, last)) | 0 : 0, 1);
+}
+
 /** Writes bytes [from, to) of the image to the area at `hi:lo`; both are multiples of 8. */
 export function writeOut(cpu: Cpu, lo: number, hi: number, from: number, to: number): void {
   const { s } = cpu;
+  probeEnd(cpu, lo, hi, to);
   for (let offset = from; offset < to; offset += 8) {
     const at = (AREA_AT + offset) / 4;
     const addressLo = (lo + offset) | 0;

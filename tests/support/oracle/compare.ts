@@ -1,12 +1,15 @@
 /** What counts as a difference between the two sides: all that is not undefined, and not known. */
 
 import type { Case } from "./generate.ts";
-import { APPROXIMATE_UNITS, Lenient } from "./known.ts";
+import { APPROXIMATE_UNITS, APPROXIMATE_ZERO, Lenient, TRANSCENDENTAL_UNITS } from "./known.ts";
 import { At, BATCH, DATA_BYTES, End, In, Out, OUT_TOP } from "./layout.ts";
 
 /** RFLAGS bits that say nothing: IF and VIF are the host's, RF is set in frames by this KVM. */
 const IGNORED_FLAGS = 0x200 | 0x1_0000;
-const INVALID_OPCODE = 6, GENERAL_PROTECTION = 13, PAGE_FAULT = 14;
+const INVALID_OPCODE = 6, STACK_FAULT = 12, GENERAL_PROTECTION = 13, PAGE_FAULT = 14;
+
+/** C1 of the status word, in the first word of an FXSAVE area. */
+const C1 = 0x200 << 16;
 
 /** Words of an FXSAVE area, and bits of each, that are not compared. */
 const FX_MASK = fxMask();
@@ -73,7 +76,7 @@ export class Comparison {
     if (a[start + Out.END / 4] !== b[start + Out.END / 4]) return false;
     const emulated = this.#isEmulated(start);
     for (let n = 0; n < OUT_TOP / 4; n++) {
-      if (a[start + n] === b[start + n] || (emulated && n === Out.VECTOR / 4)) continue;
+      if (a[start + n] === b[start + n] || (emulated && isExceptionWord(n))) continue;
       if (((a[start + n] ^ b[start + n]) & this.#mask(n, start, test)) !== 0) return false;
     }
     if (!test.fx) return true;
@@ -83,7 +86,7 @@ export class Comparison {
     const fx = start + Out.FX / 4;
     for (let n = this.#firstFx(test, start); n < 128; n++) {
       if (((a[fx + n] ^ b[fx + n]) & FX_MASK[n]) === 0) continue;
-      if (n < 40 || !this.#isNear(test, fx + n)) return false;
+      if (n < 40 ? !this.#isTranscendental(test, fx, n) : !this.#isNear(test, fx + n)) return false;
     }
     return true;
   }
@@ -96,30 +99,50 @@ export class Comparison {
       : 0;
   }
 
+  /** True when word `n` of the FXSAVE area is C1, or the significand of ST0 or ST1 but for a bit. */
+  #isTranscendental(test: Case, fx: number, n: number): boolean {
+    if ((test.lenient & Lenient.TRANSCENDENTAL) === 0) return false;
+    const a = this.#native[fx + n], b = this.#interpreted[fx + n];
+    if (n === 0) return ((a ^ b) & ~C1) === 0;
+    return (n === 8 || n === 12) && Math.abs(a - b | 0) <= TRANSCENDENTAL_UNITS;
+  }
+
   /** True when word `at` is an approximation on both sides. */
   #isNear(test: Case, at: number): boolean {
-    return (test.lenient & Lenient.APPROXIMATE) !== 0 &&
-      Math.abs(this.#native[at] - this.#interpreted[at]) <= APPROXIMATE_UNITS;
+    if ((test.lenient & Lenient.APPROXIMATE) === 0) return false;
+    const a = this.#native[at], b = this.#interpreted[at];
+    const bothSmall = ((a | b) & 0x7fff_ffff) <= APPROXIMATE_ZERO && (a ^ b) >= 0;
+    return bothSmall || Math.abs(a - b) <= APPROXIMATE_UNITS;
   }
 
   /** Makes what is not compared of a case's memory the same. */
   forgive(test: Case): void {
     for (const [from, to] of test.vague) {
-      if (from < At.DATA || to > At.READ_ONLY) continue;
+      if (from < At.DATA || from >= At.DATA + DATA_BYTES) continue;
       for (const words of [this.#native, this.#interpreted]) {
-        new Uint8Array(words.buffer, words.byteOffset).fill(0, from, to);
+        new Uint8Array(words.buffer, words.byteOffset).fill(
+          0,
+          from,
+          Math.min(to, At.DATA + DATA_BYTES),
+        );
       }
     }
   }
 
   /**
-   * This KVM takes #GP(0) of ring 3 for an instruction that it has to emulate, and raises #UD where
-   * its emulator does not know the instruction: most of SSE.
+   * This KVM takes #GP(0) and #SS(0) of ring 3, and accesses to its own part of the upper half, for
+   * instructions that it has to emulate, and raises #UD where its emulator does not know them: most
+   * of SSE.
    */
   #isEmulated(start: number): boolean {
-    return this.#native[start + Out.VECTOR / 4] === INVALID_OPCODE &&
-      this.#interpreted[start + Out.VECTOR / 4] === GENERAL_PROTECTION &&
-      this.#interpreted[start + Out.ERROR_CODE / 4] === 0;
+    const b = this.#interpreted;
+    const native = this.#native[start + Out.VECTOR / 4];
+    const vector = b[start + Out.VECTOR / 4];
+    const upper = vector === PAGE_FAULT && b[start + Out.CR2 / 4 + 1] < 0;
+    if (native === PAGE_FAULT) return upper;
+    if (native !== INVALID_OPCODE || upper) return upper && native === INVALID_OPCODE;
+    return (vector === GENERAL_PROTECTION || vector === STACK_FAULT) &&
+      b[start + Out.ERROR_CODE / 4] === 0;
   }
 
   /** Bits that count of word `n` of an output. */
@@ -161,7 +184,7 @@ export class Comparison {
     for (let at = 0; at < OUT_TOP; at += 8) {
       const gpr = (at - Out.GPR) / 8;
       const name = FIELDS[at] ?? (gpr < 8 ? REGISTERS[gpr] : `r${gpr}`);
-      if (at === Out.VECTOR && this.#isEmulated(start)) continue;
+      if (isExceptionWord(at / 4) && this.#isEmulated(start)) continue;
       add(name, start + at / 4, 2, this.#mask(at / 4, start, test));
     }
     if (test.fx) this.#fxDifferences(test, start, add);
@@ -226,6 +249,11 @@ export class Comparison {
     }
     return parts.join(" ");
   }
+}
+
+/** CR2, vector or error code. */
+function isExceptionWord(n: number): boolean {
+  return n < Out.RIP / 4;
 }
 
 /** Words as one hexadecimal number, the last first. */

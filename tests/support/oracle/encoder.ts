@@ -2,7 +2,7 @@
 
 import { sizeOf } from "../../../src/engine/wasm/decode/operands.ts";
 import type { Form } from "./forms.ts";
-import { At, DATA_END, FS_BASE, GS_HIGH, GS_LOW, LANDING, Selector, SLOT_BYTES } from "./layout.ts";
+import { At, FS_BASE, GS_HIGH, GS_LOW, LANDING, Selector, SLOT_BYTES } from "./layout.ts";
 import type { Values } from "./values.ts";
 
 /** ModRM.rm of 16-bit addressing: base and index (SDM 2A table 2-1); -1: none. */
@@ -88,7 +88,9 @@ export class Encoder {
     if (this.#addrSize === (long ? 4 : 2)) this.#emit(0x67);
     if (this.#segment !== 0) this.#emit(this.#segment);
     if (with66) this.#emit(0x66);
-    if (row.lock === true ? memory && v.oneIn(6) : v.oneIn(400)) this.#emit(0xf0);
+    // This processor lets LOCK stand before some of the instructions of other maps.
+    const locked = row.lock === true ? memory && v.oneIn(6) : encoding.map === 0 && v.oneIn(400);
+    if (locked) this.#emit(0xf0);
     this.#repeat(form);
     this.#opcode(long);
     const dispAt = this.#address();
@@ -162,7 +164,9 @@ export class Encoder {
         case "M": {
           const canBeMemory = row.form !== "reg";
           memory = letter === "M" || row.form === "mem" || (canBeMemory && v.oneIn(2));
-          bytes = row.memSize ?? sizeOf(size, this.#opSize, (this.#rex & 8) !== 0, long);
+          bytes = /^fx/.test(row.mnemonic)
+            ? 512
+            : row.memSize ?? sizeOf(size, this.#opSize, (this.#rex & 8) !== 0, long);
           if (!memory) rm = this.#register();
           break;
         }
@@ -233,7 +237,7 @@ export class Encoder {
           return At.DATA + 0x1000 * (1 + v.small(5)) + near; // from page to page
       }
     }
-    if (bytes > 64) return aligned(At.DATA + v.small(DATA_END - At.DATA - bytes));
+    if (bytes >= 512) return slot;
     const span = Math.min(SLOT_BYTES - bytes, 112);
     return aligned(slot + v.small(span + 1));
   }
@@ -253,7 +257,8 @@ export class Encoder {
       target = target - base | 0;
       targetHi = long && this.#addrSize === 8 ? -(gs ? GS_HIGH : 0) - borrow | 0 : 0;
     } else if (v.oneIn(30)) {
-      this.#segment = [0x26, 0x2e, 0x36, 0x3e][v.small(4)];
+      // In 64-bit code not SS: whether that makes #GP #SS is the processor's choice.
+      this.#segment = [0x26, 0x2e, 0x3e, long ? 0x3e : 0x36][v.small(4)];
     }
     if (this.#addrSize === 2) this.#memory16(target);
     else this.#memorySib(target, targetHi);
@@ -360,7 +365,7 @@ export class Encoder {
     if (encoding.prefix > 0x66 || encoding.vex || encoding.map !== 0) return;
     if (STRINGS.test(row.mnemonic)) {
       if (v.oneIn(2)) this.#emit(v.oneIn(3) ? 0xf2 : 0xf3);
-    } else if (v.oneIn(100) && encoding.opcode !== 0x90) {
+    } else if (v.oneIn(100) && !PREFIXED.has(encoding.opcode)) {
       this.#emit(v.oneIn(2) ? 0xf2 : 0xf3);
     }
   }
@@ -439,6 +444,9 @@ export class Encoder {
     for (let i = 0; i < 4; i++) this.bytes[at + i] = value >>> i * 8;
   }
 }
+
+/** PAUSE, and LOOPE and LOOPNE, whose condition these prefixes change on this processor. */
+const PREFIXED: ReadonlySet<number> = new Set([0x90, 0xe0, 0xe1]);
 
 const immediate = new Int32Array(2);
 /** String instructions by the names of the table. */

@@ -29,8 +29,8 @@ const EXCLUDED: ReadonlySet<string> = new Set([
   ...["xsave", "xsave64", "xsavec", "xsavec64", "xsaveopt", "xsaveopt64", "xrstor", "xrstor64"],
   // Not on AMD in ring 3, or intercepted
   ...["monitor", "mwait", "rdpkru", "wrpkru", "vmcall"],
-  // This KVM has no INT n, and takes INT1 for a fault
-  ...["int", "int1"],
+  // This KVM has no INT n, takes INT1 for a fault, and emulates what follows SMSW
+  ...["int", "int1", "smsw"],
   // This KVM runs ring 3 on segment registers and descriptor tables of its own
   ...["sgdt", "sidt", "sldt", "str", "lar", "lsl", "verr", "verw", "retf", "iret", "sysret"],
 ]);

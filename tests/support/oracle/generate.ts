@@ -49,6 +49,7 @@ export class Generator {
   readonly #values: Values;
   readonly #encoder: Encoder;
   readonly #simple: readonly Form[];
+  readonly #behind: readonly Form[];
   /** A comparison with an immediate, which leaves no flag undefined. */
   readonly #compare: Form;
   readonly #registers = new Int32Array(32);
@@ -70,6 +71,7 @@ export class Generator {
       form.row.ends !== true && !form.bases && !IMPLICIT.test(form.row.mnemonic) &&
       !STRINGS.test(form.row.mnemonic) && lenience(form) === 0 && vagueBytes(form).length === 0
     );
+    this.#behind = this.forms.filter(({ row }) => !ALONE.test(row.mnemonic));
     this.#compare = all.find(({ row }) => row.encoding === "83 /7 ib")!;
   }
 
@@ -95,7 +97,7 @@ export class Generator {
         undefinedFlags = 0;
         if (encoder.length >= CODE_ROOM) break;
       }
-      const list = n < count - 1 ? this.#simple : this.forms;
+      const list = n < count - 1 || (n > 0 && v.oneIn(2)) ? this.#simple : this.#last(n);
       const form = list[v.random.u32() % list.length];
       encoder.append(form);
       chosen.push(form);
@@ -119,6 +121,11 @@ export class Generator {
       fx: fx || bases,
       code: encoder.bytes.slice(0, encoder.length),
     };
+  }
+
+  /** What may stand behind `n` other instructions: with operands of more than one kind only alone. */
+  #last(n: number): readonly Form[] {
+    return n === 0 ? this.forms : this.#behind;
   }
 
   readonly #data = new DataView(this.#slot.buffer);
@@ -158,6 +165,16 @@ export class Generator {
     const { row } = form;
     const registers = this.#registers;
     const { mnemonic } = row;
+    if (/^cmps/.test(mnemonic)) {
+      // Which of two bad operands faults is the processor's choice.
+      this.#aim(v.oneIn(2) ? 6 : 7, slot + 64);
+    } else if (/^maskmov/.test(mnemonic)) {
+      // Whether bytes that are masked out fault is the processor's choice, too.
+      this.#aim(7, slot + 64);
+    } else if (mnemonic === "fxrstor") {
+      // This KVM emulates what raises #GP, by other rules.
+      this.#data.setInt32(24, v.random.u32() & 0xffbf, true);
+    }
     if (STRINGS.test(mnemonic)) {
       if (v.oneIn(12)) return;
       registers[2] = v.small(9);
@@ -185,10 +202,20 @@ export class Generator {
     }
   }
 
+  #aim(register: number, address: number): void {
+    this.#registers[register * 2] = address;
+    this.#registers[register * 2 + 1] = 0;
+  }
+
   /** An indirect branch: its operand is the landing place. */
   #point(form: Form, slot: number, landing: number): void {
     const v = this.#values;
-    if (form.operands[0]?.letter === "J" || v.oneIn(12)) return;
+    if (form.operands[0]?.letter === "J") return;
+    if (v.oneIn(12)) {
+      // The target is bad, so the stack must be good: which is looked at first is not specified.
+      if ((this.#encoder.fixed >>> 4 & 1) === 0) this.#aim(4, slot + 64);
+      if (this.#encoder.target !== 0) return;
+    }
     const at = this.#encoder.target - slot;
     const far = form.operands[0]?.size === "p";
     const selector = this.bits === 64 ? Selector.USER_CODE64 : Selector.USER_CODE32;
@@ -323,6 +350,8 @@ export class Generator {
   }
 }
 
+/** What needs prepared registers so as not to have two faults to choose from. */
+const ALONE = /^(cmps|maskmov|call|jmp|fx|sh[lr]d|enter)/;
 /** What works on memory or registers that generation does not know about: not within sequences. */
 const IMPLICIT =
-  /^(push|pop|pushf|popf|pusha|popa|enter|leave|xlat|maskmov|bound|int|into|ret|call|jmp|fx|fnsave|fsave|frstor|fldenv|emms|cmpxchg|i?div|ldmxcsr)/;
+  /^(push|pop|pushf|popf|pusha|popa|enter|leave|xlat|maskmov|bound|int|into|ret|call|jmp|fx|fnsave|fsave|frstor|fldenv|emms|cmpxchg|i?div|ldmxcsr|sh[lr]d)/;

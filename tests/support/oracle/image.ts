@@ -11,6 +11,7 @@ import { At, BASE, FS_BASE, GS_HIGH, GS_LOW, RAM_BYTES, Selector } from "./layou
 const GDT = 0, TSS = 0x100, IDT = 0x200;
 /** Page-table entry bits: present, writable, user, accessed, dirty. */
 const P = 1, W = 2, U = 4, AD = 0x60;
+const NO_EXECUTE = 1n << 63n;
 
 /** The driver is the same in every image. */
 export const DRIVER: Driver = driver();
@@ -35,7 +36,8 @@ function buildPaging(memory: GuestMemory): void {
   entry(At.PD_LOW, 0, At.PT_LOW | table);
   entry(At.PD_HIGH, BASE >>> 21 & 511, At.PT_HIGH | table);
   for (let at: number = At.DATA; at <= At.READ_ONLY; at += PAGE_SIZE) {
-    entry(At.PT_LOW, at / PAGE_SIZE, at | P | U | AD | (at === At.READ_ONLY ? 0 : W));
+    const flags = P | U | AD | (at === At.READ_ONLY ? 0 : W);
+    memory.writeU64(gpa(At.PT_LOW + at / PAGE_SIZE * 8), BigInt(at | flags) | NO_EXECUTE);
   }
   for (let at: number = At.TABLES; at < RAM_BYTES; at += PAGE_SIZE) {
     const code = at === At.DRIVER || at >= At.CODE && at < At.IN;

@@ -3,11 +3,13 @@
  * register's, or that of a scratch area to which the memory operand has been read.
  */
 
+import { Seg } from "../../../../cpu/state.ts";
 import { linearAddress as importedLinearAddress } from "../../address.ts";
 import type { Cpu } from "../../cpu.ts";
 import { Vector } from "../../exception.ts";
 import type { Handler, Insn } from "../../insn.ts";
 import * as memory from "../../memory.ts";
+import { isCanonical } from "../../modes.ts";
 import { SCRATCH_AT } from "../../tlb.ts";
 
 // V8 folds a module's own constants, not those of others.
@@ -19,11 +21,17 @@ const SOURCE = SCRATCH_AT / 4 + 64;
 /** First of four words where a result waits until nothing can fault any more. */
 export const RESULT = SOURCE + 4;
 
+/** #GP(0) of an operand that is not aligned; what is not canonical either comes first: #SS(0). */
+export function misaligned(cpu: Cpu, insn: Insn): never {
+  const onStack = cpu.is64 && insn.seg === Seg.SS && !isCanonical(cpu, cpu.hi);
+  return cpu.raise(onStack ? Vector.SS : Vector.GP);
+}
+
 /** Word index of the second operand's 16 bytes; #GP(0) when in memory and not aligned. */
 export function source128(cpu: Cpu, insn: Insn): number {
   if (insn.src >= 0) return insn.src;
   const lo = linearAddress(cpu, insn);
-  if ((lo & 15) !== 0) cpu.raise(Vector.GP);
+  if ((lo & 15) !== 0) misaligned(cpu, insn);
   load128(cpu, lo, cpu.hi, SOURCE);
   return SOURCE;
 }
@@ -65,7 +73,7 @@ export function source16(cpu: Cpu, insn: Insn): number {
 export function write128(cpu: Cpu, insn: Insn, from: number): void {
   if (insn.dst >= 0) return copy128(cpu.s, from, insn.dst);
   const lo = linearAddress(cpu, insn);
-  if ((lo & 15) !== 0) cpu.raise(Vector.GP);
+  if ((lo & 15) !== 0) misaligned(cpu, insn);
   store128(cpu, lo, cpu.hi, from);
 }
 

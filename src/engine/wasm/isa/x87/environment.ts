@@ -8,6 +8,7 @@ import { loadBytes, storeBytes } from "../../memory.ts";
 import { AREA_AT } from "../../private_state.ts";
 import { SCRATCH_AT } from "../../tlb.ts";
 import type { X87 } from "../../x87_state.ts";
+import { probeEnd } from "../../xsave_area.ts";
 import { type Row, row } from "../row.ts";
 import { checkPending } from "../simd/mmx_operands.ts";
 
@@ -34,6 +35,7 @@ function address(cpu: Cpu, insn: Insn, size: number, write: boolean): number {
 function writeImage(cpu: Cpu, insn: Insn, size: number): void {
   const lo = address(cpu, insn, size, true);
   const { hi } = cpu;
+  probeEnd(cpu, lo, hi, size);
   for (let at = 0; at < size; at += CHUNK) {
     const count = Math.min(CHUNK, size - at);
     cpu.u8.copyWithin(SCRATCH_AT, AREA_AT + at, AREA_AT + at + count);
