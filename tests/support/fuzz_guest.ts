@@ -82,11 +82,15 @@ export interface FuzzReport {
 /** Guests that end themselves are started again so often, each time with other code. */
 const MAX_LIVES = 50;
 
+/** A guest that waits so often in a row without an instruction between waits for what never comes. */
+const MAX_WAITS = 10_000;
+
 /** An engine that notes how long it keeps its caller, and stops the machine after a while. */
 class WatchedEngine extends WasmEngine {
   slowestMs = 0;
   readonly #signals: Int32Array;
   readonly #limit: number;
+  #waits = 0;
 
   constructor(options: WasmEngineOptions, signals: Int32Array, limit: number) {
     super(options);
@@ -95,13 +99,15 @@ class WatchedEngine extends WasmEngine {
   }
 
   override run(budget: number): ExitCode {
+    const { retired } = this;
     const startMs = performance.now();
     const startCpuMs = cpuMs();
     const code = super.run(budget);
     // Both are more than the engine takes: other processes run, and other threads of this one.
     const ms = Math.min(performance.now() - startMs, cpuMs() - startCpuMs);
     this.slowestMs = Math.max(this.slowestMs, ms);
-    if (this.retired >= this.#limit) raise(this.#signals, Signal.STOP);
+    this.#waits = this.retired === retired ? this.#waits + 1 : 0;
+    if (this.retired >= this.#limit || this.#waits === MAX_WAITS) raise(this.#signals, Signal.STOP);
     return code;
   }
 }
