@@ -8,7 +8,6 @@ import { Vector } from "../../../../src/engine/wasm/exception.ts";
 import { updateModes } from "../../../../src/engine/wasm/modes.ts";
 import {
   Access,
-  bytes16,
   dpl,
   GDT_AT,
   NOT_PRESENT,
@@ -367,8 +366,4 @@ Deno.test("the address of a GDT entry is one of the supervisor, whatever the CPL
   assertEquals(load(rig, MOV_DS, Sel.DATA3), undefined);
   rig.setGpr(Reg.RBX, GDT_AT);
   assertEquals([rig.run("8a 03"), rig.cpu.faultCode], [Vector.PF, 5]);
-});
-
-Deno.test("the code that tests load is little-endian", () => {
-  assertEquals(bytes16(0x1b), "1b 00");
 });
