@@ -6,14 +6,7 @@ import { Reg, Seg, State } from "../../../../src/cpu/state.ts";
 import { Word } from "../../../../src/engine/wasm/cpu.ts";
 import { Vector } from "../../../../src/engine/wasm/exception.ts";
 import { updateModes } from "../../../../src/engine/wasm/modes.ts";
-import {
-  Access,
-  dpl,
-  GDT_AT,
-  NOT_PRESENT,
-  SegmentRig,
-  Sel,
-} from "../../../support/segment_rig.ts";
+import { Access, dpl, GDT_AT, NOT_PRESENT, SegmentRig, Sel } from "../../../support/segment_rig.ts";
 import { NONE, type RigMode } from "../../../support/system_rig.ts";
 
 /** MOV DS, AX and MOV SS, AX. */
