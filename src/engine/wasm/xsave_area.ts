@@ -89,6 +89,7 @@ export function clearX87(cpu: Cpu): void {
 /** An area of two pages: nothing of it is written when either cannot be, and the first faults first. */
 export function probeEnd(cpu: Cpu, lo: number, hi: number, size: number): void {
   if ((lo & PAGE - 1) + size <= PAGE) return;
+  slowReadForWrite(cpu, lo, hi, 4);
   const last = (lo + size - 1) | 0;
   slowReadForWrite(cpu, lo, hi, 1);
   slowReadForWrite(cpu, last, cpu.is64 ? (hi + carryOf(lo, size - 1, last)) | 0 : 0, 1);

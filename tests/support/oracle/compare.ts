@@ -102,9 +102,11 @@ export class Comparison {
   /** True when word `n` of the FXSAVE area is C1, or the significand of ST0 or ST1 but for a bit. */
   #isTranscendental(test: Case, fx: number, n: number): boolean {
     if ((test.lenient & Lenient.TRANSCENDENTAL) === 0) return false;
-    const a = this.#native[fx + n], b = this.#interpreted[fx + n];
-    if (n === 0) return ((a ^ b) & ~C1) === 0;
-    return (n === 8 || n === 12) && Math.abs(a - b | 0) <= TRANSCENDENTAL_UNITS;
+    if (n === 0) return ((this.#native[fx] ^ this.#interpreted[fx]) & ~C1) === 0;
+    if (n < 8 || n > 14) return false;
+    const at = fx + n - n % 4;
+    const distance = extendedKey(this.#native, at) - extendedKey(this.#interpreted, at);
+    return distance <= TRANSCENDENTAL_UNITS && distance >= -TRANSCENDENTAL_UNITS;
   }
 
   /** True when word `at` is an approximation on both sides. */
@@ -249,6 +251,12 @@ export class Comparison {
     }
     return parts.join(" ");
   }
+}
+
+/** Neighbouring 80-bit numbers of one sign have neighbouring keys. */
+function extendedKey(from: Int32Array, at: number): bigint {
+  const half = (n: number) => BigInt(from[at + n] >>> 0);
+  return (half(2) << 63n) + ((half(1) & 0x7fff_ffffn) << 32n | half(0));
 }
 
 /** CR2, vector or error code. */

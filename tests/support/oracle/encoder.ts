@@ -220,7 +220,7 @@ export class Encoder {
       ? Math.min(bytes & -bytes, 16)
       : 1;
     const aligned = (address: number) => address - address % align;
-    if (bytes < 512 && v.oneIn(STRAY)) {
+    if (bytes < 512 && this.#form.row.mnemonic !== "ldmxcsr" && v.oneIn(STRAY)) {
       const near = v.small(24) - 12;
       switch (v.small(8)) {
         case 0:

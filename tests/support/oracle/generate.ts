@@ -175,6 +175,11 @@ export class Generator {
       // This KVM emulates what raises #GP, by other rules.
       this.#data.setInt32(24, v.random.u32() & 0xffbf, true);
     }
+    const at = this.#encoder.target - slot;
+    if (mnemonic === "ldmxcsr" && at >= 0 && at <= SLOT_BYTES - 4) {
+      // All but MM, which this processor has (APM 1 §4.3.2).
+      this.#data.setInt32(at, v.random.u32() & (v.oneIn(6) ? ~0x2_0000 : 0xffff), true);
+    }
     if (STRINGS.test(mnemonic)) {
       if (v.oneIn(12)) return;
       registers[2] = v.small(9);
@@ -211,9 +216,9 @@ export class Generator {
   #point(form: Form, slot: number, landing: number): void {
     const v = this.#values;
     if (form.operands[0]?.letter === "J") return;
-    if (v.oneIn(12)) {
+    if (v.oneIn(12) && (this.#encoder.fixed >>> 4 & 1) === 0) {
       // The target is bad, so the stack must be good: which is looked at first is not specified.
-      if ((this.#encoder.fixed >>> 4 & 1) === 0) this.#aim(4, slot + 64);
+      this.#aim(4, slot + 64);
       if (this.#encoder.target !== 0) return;
     }
     const at = this.#encoder.target - slot;
@@ -351,7 +356,7 @@ export class Generator {
 }
 
 /** What needs prepared registers so as not to have two faults to choose from. */
-const ALONE = /^(cmps|maskmov|call|jmp|fx|sh[lr]d|enter)/;
+const ALONE = /^(ldmxcsr|cmps|maskmov|call|jmp|fx|sh[lr]d|enter)/;
 /** What works on memory or registers that generation does not know about: not within sequences. */
 const IMPLICIT =
   /^(push|pop|pushf|popf|pusha|popa|enter|leave|xlat|maskmov|bound|int|into|ret|call|jmp|fx|fnsave|fsave|frstor|fldenv|emms|cmpxchg|i?div|ldmxcsr|sh[lr]d)/;

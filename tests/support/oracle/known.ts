@@ -36,7 +36,7 @@ export const APPROXIMATE_ZERO = 0x80_3000;
 export const APPROXIMATE_UNITS = 0x3000;
 
 /** The difference of two significands, at most. */
-export const TRANSCENDENTAL_UNITS = 2;
+export const TRANSCENDENTAL_UNITS = 2n;
 
 /** Byte ranges of what instructions store that processors fill in differently. */
 const VAGUE: readonly (readonly [RegExp, readonly (readonly [from: number, to: number])[]])[] = [

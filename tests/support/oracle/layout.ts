@@ -126,7 +126,7 @@ export const Selector = {
   END: 0x88,
 } as const;
 
-/** Bases of FS and GS in 64-bit code. */
+/** Bases of FS and GS in 64-bit code: in the lower half, since this KVM keeps some of the upper. */
 export const FS_BASE = 0x4000;
 export const GS_LOW = 0x1234_5000;
-export const GS_HIGH = 0xffff_8000 | 0;
+export const GS_HIGH = 0x1000;
