@@ -81,7 +81,7 @@ export class Encoder {
     this.#addrSize = long ? 8 : 4;
     this.target = 0;
     const with66 = this.#chooseSize(form, long);
-    if (v.oneIn(14)) this.#addrSize = long ? 4 : 2;
+    if (v.oneIn(14) && !PORT_STRINGS.test(row.mnemonic)) this.#addrSize = long ? 4 : 2;
     const memory = this.#chooseOperands();
     if (encoding.prefix === 0 && with66) throw new Error("66 where there must be none");
     // Prefixes in any order; mandatory ones last, then REX.
@@ -220,9 +220,10 @@ export class Encoder {
       ? Math.min(bytes & -bytes, 16)
       : 1;
     const aligned = (address: number) => address - address % align;
-    if (bytes < 512 && this.#form.row.mnemonic !== "ldmxcsr" && v.oneIn(STRAY)) {
+    if (bytes < 512 && !AIMED.test(this.#form.row.mnemonic) && v.oneIn(STRAY)) {
       const near = v.small(24) - 12;
-      switch (v.small(8)) {
+      // An emulator reads before it looks whether it may write: no such pages side by side.
+      switch (this.#place.bits === 64 ? v.small(8) : 4 + v.small(4)) {
         case 0:
           return At.READ_ONLY + v.small(4096 - 64);
         case 1:
@@ -258,7 +259,7 @@ export class Encoder {
       targetHi = long && this.#addrSize === 8 ? -(gs ? GS_HIGH : 0) - borrow | 0 : 0;
     } else if (v.oneIn(30)) {
       // In 64-bit code not SS: whether that makes #GP #SS is the processor's choice.
-      this.#segment = [0x26, 0x2e, 0x3e, long ? 0x3e : 0x36][v.small(4)];
+      this.#segment = [0x26, long ? 0x2e : 0x36, 0x3e, 0x3e][v.small(4)];
     }
     if (this.#addrSize === 2) this.#memory16(target);
     else this.#memorySib(target, targetHi);
@@ -300,6 +301,8 @@ export class Encoder {
     }
     let dispSize = [0, 1, 1, 4][v.small(4)];
     const base = this.#register();
+    // Whether an override that means nothing makes #SS #GP is the processor's choice.
+    if (long && (base & 14) === 4 && this.#segment < 0x64) this.#segment = 0;
     const sib = (base & 7) === 4 || v.oneIn(2);
     if (dispSize === 0 && (base & 7) === 5) dispSize = 1;
     const disp = dispSize === 0
@@ -447,6 +450,11 @@ export class Encoder {
 
 /** PAUSE, and LOOPE and LOOPNE, whose condition these prefixes change on this processor. */
 const PREFIXED: ReadonlySet<number> = new Set([0x90, 0xe0, 0xe1]);
+
+/** Instructions whose operand has to be in the slot. */
+const AIMED = /^(ldmxcsr|call|jmp)$/;
+/** Their address size stays: this KVM counts their repetitions by another one. */
+const PORT_STRINGS = /^(in|out)s[bwd]?$/;
 
 const immediate = new Int32Array(2);
 /** String instructions by the names of the table. */

@@ -16,6 +16,7 @@ export const Lenient = {
 
 const BY_NAME: readonly (readonly [RegExp, number])[] = [
   [/^(fx(save|rstor)|fn(stenv|save)|fldenv|frstor)$/, Lenient.CR2],
+  [/^pusha$/, Lenient.CR2],
   [/^maskmov/, Lenient.CR2 | Lenient.X87_AT_FAULT],
   [/^cvtt?p[sd]2pi$|^cvtpi2p[sd]$/, Lenient.X87_AT_FAULT],
   [/^(fsin|fcos|fsincos|fptan|fpatan|f2xm1|fyl2x|fyl2xp1)$/, Lenient.TRANSCENDENTAL],
