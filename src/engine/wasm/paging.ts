@@ -249,7 +249,11 @@ export class Paging {
    */
   #locate(lo: number, hi: number, size: number, kind: number): number {
     const cpu = this.#cpu;
-    if (!this.isCanonical(hi)) this.#notCanonical();
+    const first = Math.min(size, PAGE - (lo & OFFSET));
+    const next = (lo & ~OFFSET) + PAGE | 0;
+    // Addresses of 32 bits wrap at their end.
+    const nextHi = next === 0 && cpu.is64 ? hi + 1 | 0 : hi;
+    if (!this.isCanonical(hi) || first < size && !this.isCanonical(nextHi)) this.#notCanonical();
     const set = cpu.tlbRead;
     if (set === TlbSet.CHECKED_READ && (lo & alignmentOf(size) - 1) !== 0) cpu.raise(Vector.AC);
     const who = set === TlbSet.SUPERVISOR_READ
@@ -258,15 +262,8 @@ export class Paging {
       ? Access.SMAP_SUSPENDED
       : Access.USER;
     if (cpu.watching) noteAccess(cpu, lo, hi, size, kind === Access.WRITE);
-    const first = Math.min(size, PAGE - (lo & OFFSET));
     this.#translate(this.#first, lo, hi, kind | who);
-    if (first < size) {
-      const next = (lo & ~OFFSET) + PAGE | 0;
-      // Addresses of 32 bits wrap at their end.
-      const nextHi = next === 0 && cpu.is64 ? hi + 1 | 0 : hi;
-      if (!this.isCanonical(nextHi)) this.#notCanonical();
-      this.#translate(this.#second, next, nextHi, kind | who);
-    }
+    if (first < size) this.#translate(this.#second, next, nextHi, kind | who);
     return first;
   }
 
@@ -274,9 +271,10 @@ export class Paging {
   #notCanonical(): never {
     const cpu = this.#cpu;
     const insn = cpu.block?.insns[cpu.at];
-    return cpu.raise(
-      insn !== undefined && insn.isMem && insn.seg === Seg.SS ? Vector.SS : Vector.GP,
-    );
+    if (insn === undefined) return cpu.raise(Vector.GP);
+    // Without a memory operand, those with operands of 64 bits are the stack's.
+    const stack = insn.isMem ? insn.seg === Seg.SS : insn.row?.size64 !== undefined;
+    return cpu.raise(stack ? Vector.SS : Vector.GP);
   }
 
   /** Fills in where `hi:lo` leads, and the TLB when it may; raises #PF. */

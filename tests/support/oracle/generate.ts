@@ -197,7 +197,7 @@ export class Generator {
       this.#point(form, slot, code + LANDING);
     } else if (/^(ret|retf|iret)$/.test(mnemonic) && !v.oneIn(10)) {
       this.#stackFrame(slot, code + LANDING, mnemonic);
-    } else if (/^i?div$/.test(mnemonic) && !v.oneIn(4)) {
+    } else if (/^i?div$/.test(mnemonic) && (this.#encoder.fixed & 5) === 0 && !v.oneIn(4)) {
       // Quotients that fit
       registers[5] = v.oneIn(2) ? 0 : registers[1] >> 31;
       registers[4] = v.oneIn(2) ? v.small(16) : registers[1] >> 31;
