@@ -1,6 +1,6 @@
 /** The host's processor in ring 3 against the interpreter: `tools/oracle.ts` runs more of the same. */
 
-import { assert } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { kvmEngine } from "../../support/kvm_guest.ts";
 import { type Mismatch, mismatchText, runOracle } from "../../support/oracle/oracle.ts";
 import { seed } from "../../support/random.ts";

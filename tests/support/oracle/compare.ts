@@ -74,7 +74,7 @@ export class Comparison {
     const start = (At.OUT + i * Out.SIZE) / 4;
     const a = this.#native, b = this.#interpreted;
     if (a[start + Out.END / 4] !== b[start + Out.END / 4]) return false;
-    const emulated = this.#isEmulated(start);
+    const emulated = this.#isEmulated(test, start);
     for (let n = 0; n < OUT_TOP / 4; n++) {
       if (a[start + n] === b[start + n] || (emulated && isExceptionWord(n))) continue;
       if (((a[start + n] ^ b[start + n]) & this.#mask(n, start, test)) !== 0) return false;
@@ -136,12 +136,15 @@ export class Comparison {
    * instructions that it has to emulate, and raises #UD where its emulator does not know them: most
    * of SSE.
    */
-  #isEmulated(start: number): boolean {
+  #isEmulated(test: Case, start: number): boolean {
     const b = this.#interpreted;
     const native = this.#native[start + Out.VECTOR / 4];
     const vector = b[start + Out.VECTOR / 4];
     const upper = vector === PAGE_FAULT && b[start + Out.CR2 / 4 + 1] < 0;
-    if (native === PAGE_FAULT) return upper;
+    if (native === PAGE_FAULT) {
+      const known = (test.lenient & Lenient.EMULATED) !== 0;
+      return upper || known && vector === GENERAL_PROTECTION;
+    }
     if (native !== INVALID_OPCODE || upper) return upper && native === INVALID_OPCODE;
     return (vector === GENERAL_PROTECTION || vector === STACK_FAULT) &&
       b[start + Out.ERROR_CODE / 4] === 0;
@@ -186,7 +189,7 @@ export class Comparison {
     for (let at = 0; at < OUT_TOP; at += 8) {
       const gpr = (at - Out.GPR) / 8;
       const name = FIELDS[at] ?? (gpr < 8 ? REGISTERS[gpr] : `r${gpr}`);
-      if (isExceptionWord(at / 4) && this.#isEmulated(start)) continue;
+      if (isExceptionWord(at / 4) && this.#isEmulated(test, start)) continue;
       add(name, start + at / 4, 2, this.#mask(at / 4, start, test));
     }
     if (test.fx) this.#fxDifferences(test, start, add);

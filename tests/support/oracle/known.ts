@@ -12,10 +12,13 @@ export const Lenient = {
   APPROXIMATE: 4,
   /** ST0 and ST1 are within a unit of the last place or two, and C1 says which (SDM 1 §8.3.10). */
   TRANSCENDENTAL: 8,
+  /** #GP(0) may be #PF: this KVM emulates what raises it, and its emulator knows them by other rules. */
+  EMULATED: 16,
 } as const;
 
 const BY_NAME: readonly (readonly [RegExp, number])[] = [
   [/^(fx(save|rstor)|fn(stenv|save)|fldenv|frstor)$/, Lenient.CR2],
+  [/^(stos|movs|lods|scas|cmps)b?$|^fxrstor$/, Lenient.EMULATED],
   [/^pusha$/, Lenient.CR2],
   [/^maskmov/, Lenient.CR2 | Lenient.X87_AT_FAULT],
   [/^cvtt?p[sd]2pi$|^cvtpi2p[sd]$/, Lenient.X87_AT_FAULT],
