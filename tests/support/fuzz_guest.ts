@@ -103,7 +103,8 @@ class WatchedEngine extends WasmEngine {
     const startMs = performance.now();
     const startCpuMs = cpuMs();
     const code = super.run(budget);
-    // Both are more than the engine takes: other processes run, and other threads of this one.
+    // Both are more than the engine takes: other processes run, and other threads of this one. The
+    // tests stand among those that run alone, since tests side by side share this CPU time.
     const ms = Math.min(performance.now() - startMs, cpuMs() - startCpuMs);
     this.slowestMs = Math.max(this.slowestMs, ms);
     this.#waits = this.retired === retired ? this.#waits + 1 : 0;
