@@ -1,7 +1,7 @@
 /**
  * Random guests on the wasm engine, in whole machines: whatever they do, nothing throws, the engine
  * comes back to the machine soon, and the run ends in a state that can be printed. Short runs of the
- * guests that wasm_fuzz_slow_test.ts runs for longer. DENOVISOR_SEED repeats one guest.
+ * guests that random_guests_slow_test.ts runs for longer. DENOVISOR_SEED repeats one guest.
  */
 
 import { checkRandomGuests } from "../support/fuzz_guest.ts";
