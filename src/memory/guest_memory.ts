@@ -48,6 +48,11 @@ export class GuestMemory {
   readonly regions: readonly MemoryRegion[];
   /** RAM in bytes, without firmware. */
   readonly ramBytes: number;
+  /**
+   * Told after each write by the methods of this object: `length` bytes from `offset` on in the
+   * WebAssembly.Memory. What runs guest code here keeps things that such writes make stale.
+   */
+  onWrite: ((offset: number, length: number) => void) | undefined = undefined;
   readonly #bytes: Uint8Array<SharedArrayBuffer>;
   readonly #view: DataView<SharedArrayBuffer>;
 
@@ -153,19 +158,27 @@ export class GuestMemory {
   }
   /** Writes 8 bits. */
   writeU8(address: Gpa, value: number): void {
-    this.#view.setUint8(this.#at(address, 1), value);
+    const at = this.#at(address, 1);
+    this.#view.setUint8(at, value);
+    this.onWrite?.(at, 1);
   }
   /** Writes 16 bits, little-endian. */
   writeU16(address: Gpa, value: number): void {
-    this.#view.setUint16(this.#at(address, 2), value, true);
+    const at = this.#at(address, 2);
+    this.#view.setUint16(at, value, true);
+    this.onWrite?.(at, 2);
   }
   /** Writes 32 bits, little-endian. */
   writeU32(address: Gpa, value: number): void {
-    this.#view.setUint32(this.#at(address, 4), value, true);
+    const at = this.#at(address, 4);
+    this.#view.setUint32(at, value, true);
+    this.onWrite?.(at, 4);
   }
   /** Writes the low 64 bits of `value`, little-endian. */
   writeU64(address: Gpa, value: bigint | number): void {
-    this.#view.setBigUint64(this.#at(address, 8), BigInt.asUintN(64, BigInt(value)), true);
+    const at = this.#at(address, 8);
+    this.#view.setBigUint64(at, BigInt.asUintN(64, BigInt(value)), true);
+    this.onWrite?.(at, 8);
   }
 
   /** Copies guest bytes out: all of `into`, from `address` on. */
@@ -176,13 +189,16 @@ export class GuestMemory {
 
   /** Copies `bytes` to `address`. */
   write(address: Gpa, bytes: Uint8Array): void {
-    this.#bytes.set(bytes, this.#at(address, bytes.length));
+    const at = this.#at(address, bytes.length);
+    this.#bytes.set(bytes, at);
+    this.onWrite?.(at, bytes.length);
   }
 
   /** Sets `length` bytes from `address` on to `value`. */
   fill(address: Gpa, length: number, value: number): void {
     const at = this.#at(address, length);
     this.#bytes.fill(value, at, at + length);
+    this.onWrite?.(at, length);
   }
 
   /** A live view of `length` bytes: writes through it reach the guest. */

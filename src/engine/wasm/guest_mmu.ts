@@ -61,6 +61,7 @@ export class GuestMmu {
     });
     this.tables = new RegionTables(memory, (gfn) => this.#tableWritten(gfn));
     this.code = new CodeCache(ram, (gfn, on) => this.#track(gfn, on));
+    memory.onWrite = (offset, length) => this.#writtenByDevice(offset, length);
   }
 
   /**
@@ -70,6 +71,16 @@ export class GuestMmu {
    */
   written(page: number, from: number, to: number): void {
     if (this.code.written(page, from, to)) this.onCodeWritten();
+  }
+
+  /** The machine has written `length` bytes from `offset` on in the WebAssembly memory. */
+  #writtenByDevice(offset: number, length: number): void {
+    for (let at = offset; at < offset + length;) {
+      const from = at % PAGE_SIZE;
+      const count = Math.min(PAGE_SIZE - from, offset + length - at);
+      this.written((at - from) / PAGE_SIZE, from, from + count);
+      at += count;
+    }
   }
 
   #track(gfn: Gfn, on: boolean): void {

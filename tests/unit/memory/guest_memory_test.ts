@@ -142,3 +142,18 @@ Deno.test("extra regions that overlap or are not in pages are refused", () => {
     assertEquals(allocate(start, sizeBytes).code, "memslot");
   }
 });
+
+Deno.test("guest memory tells its listener where it has been written, in bytes of the memory", () => {
+  const memory = GuestMemory.allocate(MIB, 65536);
+  const told: number[][] = [];
+  memory.onWrite = (offset, length) => told.push([offset, length]);
+  memory.writeU8(gpa(1), 1);
+  memory.writeU16(gpa(2), 1);
+  memory.writeU32(gpa(4), 1);
+  memory.writeU64(gpa(8), 1);
+  memory.write(gpa(16), new Uint8Array(3));
+  memory.fill(gpa(2 ** 32 - 65536), 5, 1);
+  memory.readU64(gpa(8));
+  boundsError(() => memory.writeU8(gpa(MIB), 1));
+  assertEquals(told, [[1, 1], [2, 2], [4, 4], [8, 8], [16, 3], [MIB, 5]]);
+});

@@ -4,6 +4,7 @@ import { assert, assertEquals } from "@std/assert";
 import { type Gfn, gpa } from "../../../../src/base/u64.ts";
 import { realModeState } from "../../../../src/cpu/modes.ts";
 import { State } from "../../../../src/cpu/state.ts";
+import { ExitCode } from "../../../../src/engine/engine.ts";
 import { CodeCache } from "../../../../src/engine/wasm/block.ts";
 import { CodeSize, Flag } from "../../../../src/engine/wasm/cpu.ts";
 import { GuestMemory } from "../../../../src/memory/guest_memory.ts";
@@ -75,4 +76,17 @@ Deno.test("a guest that is stepped decodes each instruction alone, and keeps non
   assertEquals(after.get(State.RIP), BigInt(code + 500));
   assertEquals(engine.guest.code.hasCode(code / PAGE), false);
   assertEquals(engine.guest.code.hasCode(handler / PAGE), true);
+});
+
+Deno.test("code that a device overwrites in RAM runs as it now is", () => {
+  const memory = GuestMemory.allocate(0x1_0000);
+  const code = 0x2000;
+  const routine = code + 0x100;
+  memory.write(gpa(code), Uint8Array.of(0xe8, 0xfd, 0, 0xe6, 0x10, 0xe8, 0xf8, 0, 0xf4));
+  memory.write(gpa(routine), Uint8Array.of(0xb0, 1, 0xc3)); // mov al, 1; ret
+  const state = realModeState({ cs: 0, ip: code, ds: 0, ss: 0, sp: 0x8000 });
+  const { engine, bus } = wasmEngine(memory, state);
+  bus.onPort = () => memory.write(gpa(routine), Uint8Array.of(0xb0, 2, 0xc3));
+  const { code: exit, state: after } = runToHalt(engine, 100);
+  assertEquals([exit, bus.log, after.gpr(0) & 0xffn], [ExitCode.HALT, ["out 0x10 1 0x1"], 2n]);
 });
