@@ -183,6 +183,7 @@ export class CodeCache {
     }
     return any;
   }
+
   /** Forgets everything. */
   #giveUp(): void {
     for (const code of this.#pages.values()) {

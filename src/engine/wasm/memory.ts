@@ -1,24 +1,14 @@
 /**
  * Loads and stores at linear addresses. The fast path is a tag check and an access to guest RAM; all
- * else (TLB misses, page crossings, devices, code pages) is in slow_access.ts.
+ * else (TLB misses, page crossings, devices, code pages) is in paging.ts.
  *
  * 64-bit values return their low half and leave the high half in `cpu.hi`.
  */
 
 import type { Cpu } from "./cpu.ts";
-import {
-  slowRead as importedSlowRead,
-  slowReadForWrite as importedSlowReadForWrite,
-  slowWrite as importedSlowWrite,
-  slowWriteBack as importedSlowWriteBack,
-} from "./slow_access.ts";
 import { SCRATCH_AT as importedScratchAt } from "./tlb.ts";
 
 // V8 folds a module's own constants, not those of others: this is the hottest path there is.
-const slowRead = importedSlowRead;
-const slowReadForWrite = importedSlowReadForWrite;
-const slowWrite = importedSlowWrite;
-const slowWriteBack = importedSlowWriteBack;
 const SCRATCH_AT = importedScratchAt;
 /** Bits of a linear address's low half that make the page. */
 const PAGE = -4096;
@@ -30,7 +20,7 @@ export function load8(cpu: Cpu, lo: number, hi: number): number {
   const { s } = cpu;
   const at = cpu.tlbRead + (lo >>> 10 & INDEX);
   if (s[at] === (lo & PAGE) && s[at + 1] === hi) return cpu.ram.getUint8((s[at + 2] + lo) >>> 0);
-  slowRead(cpu, lo, hi, 1);
+  cpu.paging.read(lo, hi, 1);
   return cpu.view.getUint8(SCRATCH_AT);
 }
 
@@ -41,7 +31,7 @@ export function load16(cpu: Cpu, lo: number, hi: number): number {
   if (s[at] === (lo + 1 & PAGE) && s[at + 1] === hi) {
     return cpu.ram.getUint16((s[at + 2] + lo) >>> 0, true);
   }
-  slowRead(cpu, lo, hi, 2);
+  cpu.paging.read(lo, hi, 2);
   return cpu.view.getUint16(SCRATCH_AT, true);
 }
 
@@ -52,7 +42,7 @@ export function load32(cpu: Cpu, lo: number, hi: number): number {
   if (s[at] === (lo + 3 & PAGE) && s[at + 1] === hi) {
     return cpu.ram.getInt32((s[at + 2] + lo) >>> 0, true);
   }
-  slowRead(cpu, lo, hi, 4);
+  cpu.paging.read(lo, hi, 4);
   return cpu.view.getInt32(SCRATCH_AT, true);
 }
 
@@ -65,14 +55,14 @@ export function load64(cpu: Cpu, lo: number, hi: number): number {
     cpu.hi = cpu.ram.getInt32(from + 4, true);
     return cpu.ram.getInt32(from, true);
   }
-  slowRead(cpu, lo, hi, 8);
+  cpu.paging.read(lo, hi, 8);
   cpu.hi = cpu.view.getInt32(SCRATCH_AT + 4, true);
   return cpu.view.getInt32(SCRATCH_AT, true);
 }
 
 /** Reads `size` bytes, up to 64, to the scratch space at `SCRATCH_AT`: operands beyond 64 bits. */
 export function loadBytes(cpu: Cpu, lo: number, hi: number, size: number): void {
-  slowRead(cpu, lo, hi, size);
+  cpu.paging.read(lo, hi, size);
 }
 
 /** Reads 128 bits into the four words of `cpu.s` from `into` on. */
@@ -88,7 +78,7 @@ export function load128(cpu: Cpu, lo: number, hi: number, into: number): void {
     s[into + 3] = ram.getInt32(from + 12, true);
     return;
   }
-  slowRead(cpu, lo, hi, 16);
+  cpu.paging.read(lo, hi, 16);
   const from = SCRATCH_AT >> 2;
   s[into] = s[from];
   s[into + 1] = s[from + 1];
@@ -105,7 +95,7 @@ export function store8(cpu: Cpu, lo: number, hi: number, value: number): void {
     return;
   }
   cpu.view.setUint8(SCRATCH_AT, value);
-  slowWrite(cpu, lo, hi, 1);
+  cpu.paging.write(lo, hi, 1);
 }
 
 /** Writes the low 16 bits of `value`. */
@@ -117,7 +107,7 @@ export function store16(cpu: Cpu, lo: number, hi: number, value: number): void {
     return;
   }
   cpu.view.setUint16(SCRATCH_AT, value, true);
-  slowWrite(cpu, lo, hi, 2);
+  cpu.paging.write(lo, hi, 2);
 }
 
 /** Writes 32 bits. */
@@ -129,7 +119,7 @@ export function store32(cpu: Cpu, lo: number, hi: number, value: number): void {
     return;
   }
   cpu.view.setInt32(SCRATCH_AT, value, true);
-  slowWrite(cpu, lo, hi, 4);
+  cpu.paging.write(lo, hi, 4);
 }
 
 /** Writes 64 bits, given by halves. */
@@ -144,7 +134,7 @@ export function store64(cpu: Cpu, lo: number, hi: number, valueLo: number, value
   }
   cpu.view.setInt32(SCRATCH_AT, valueLo, true);
   cpu.view.setInt32(SCRATCH_AT + 4, valueHi, true);
-  slowWrite(cpu, lo, hi, 8);
+  cpu.paging.write(lo, hi, 8);
 }
 
 /** Writes the four words of `cpu.s` from `from` on. */
@@ -165,12 +155,12 @@ export function store128(cpu: Cpu, lo: number, hi: number, from: number): void {
   s[scratch + 1] = s[from + 1];
   s[scratch + 2] = s[from + 2];
   s[scratch + 3] = s[from + 3];
-  slowWrite(cpu, lo, hi, 16);
+  cpu.paging.write(lo, hi, 16);
 }
 
 /** Writes `size` bytes, up to 64, from the scratch space at `SCRATCH_AT`. */
 export function storeBytes(cpu: Cpu, lo: number, hi: number, size: number): void {
-  slowWrite(cpu, lo, hi, size);
+  cpu.paging.write(lo, hi, size);
 }
 
 /**
@@ -183,7 +173,7 @@ export function modifyLoad8(cpu: Cpu, lo: number, hi: number): number {
   if (s[at] === (lo & PAGE) && s[at + 1] === hi) {
     return cpu.ram.getUint8(cpu.rmwAt = (s[at + 2] + lo) >>> 0);
   }
-  slowReadForWrite(cpu, lo, hi, 1);
+  cpu.paging.readForWrite(lo, hi, 1);
   return cpu.view.getUint8(SCRATCH_AT);
 }
 
@@ -193,7 +183,7 @@ export function modifyLoad16(cpu: Cpu, lo: number, hi: number): number {
   if (s[at] === (lo + 1 & PAGE) && s[at + 1] === hi) {
     return cpu.ram.getUint16(cpu.rmwAt = (s[at + 2] + lo) >>> 0, true);
   }
-  slowReadForWrite(cpu, lo, hi, 2);
+  cpu.paging.readForWrite(lo, hi, 2);
   return cpu.view.getUint16(SCRATCH_AT, true);
 }
 
@@ -203,7 +193,7 @@ export function modifyLoad32(cpu: Cpu, lo: number, hi: number): number {
   if (s[at] === (lo + 3 & PAGE) && s[at + 1] === hi) {
     return cpu.ram.getInt32(cpu.rmwAt = (s[at + 2] + lo) >>> 0, true);
   }
-  slowReadForWrite(cpu, lo, hi, 4);
+  cpu.paging.readForWrite(lo, hi, 4);
   return cpu.view.getInt32(SCRATCH_AT, true);
 }
 
@@ -215,7 +205,7 @@ export function modifyLoad64(cpu: Cpu, lo: number, hi: number): number {
     cpu.hi = cpu.ram.getInt32(from + 4, true);
     return cpu.ram.getInt32(from, true);
   }
-  slowReadForWrite(cpu, lo, hi, 8);
+  cpu.paging.readForWrite(lo, hi, 8);
   cpu.hi = cpu.view.getInt32(SCRATCH_AT + 4, true);
   return cpu.view.getInt32(SCRATCH_AT, true);
 }
@@ -224,19 +214,19 @@ export function modifyLoad64(cpu: Cpu, lo: number, hi: number): number {
 export function modifyStore8(cpu: Cpu, value: number): void {
   if (cpu.rmwAt >= 0) return cpu.ram.setUint8(cpu.rmwAt, value);
   cpu.view.setUint8(SCRATCH_AT, value);
-  slowWriteBack(cpu, 1);
+  cpu.paging.writeBack(1);
 }
 
 export function modifyStore16(cpu: Cpu, value: number): void {
   if (cpu.rmwAt >= 0) return cpu.ram.setUint16(cpu.rmwAt, value, true);
   cpu.view.setUint16(SCRATCH_AT, value, true);
-  slowWriteBack(cpu, 2);
+  cpu.paging.writeBack(2);
 }
 
 export function modifyStore32(cpu: Cpu, value: number): void {
   if (cpu.rmwAt >= 0) return cpu.ram.setInt32(cpu.rmwAt, value, true);
   cpu.view.setInt32(SCRATCH_AT, value, true);
-  slowWriteBack(cpu, 4);
+  cpu.paging.writeBack(4);
 }
 
 export function modifyStore64(cpu: Cpu, valueLo: number, valueHi: number): void {
@@ -247,5 +237,5 @@ export function modifyStore64(cpu: Cpu, valueLo: number, valueHi: number): void 
   }
   cpu.view.setInt32(SCRATCH_AT, valueLo, true);
   cpu.view.setInt32(SCRATCH_AT + 4, valueHi, true);
-  slowWriteBack(cpu, 8);
+  cpu.paging.writeBack(8);
 }

@@ -6,6 +6,7 @@
 
 import { Cr0, Cr4, Efer } from "../../cpu/modes.ts";
 import { Seg, SegField, State } from "../../cpu/state.ts";
+import { isCanonical as isCanonicalWith } from "../../mmu/walk/mod.ts";
 import { CodeSize, type Cpu, Flag, Word } from "./cpu.ts";
 import { updateStepping } from "./debug.ts";
 import { Vector } from "./exception.ts";
@@ -128,6 +129,5 @@ export function updateUnitTraps(cpu: Cpu): void {
 
 /** Whether a linear address is canonical: bits 63:47 alike, or 63:56 with LA57 (SDM 1 §3.3.7.1). */
 export function isCanonical(cpu: Cpu, hi: number): boolean {
-  const shift = (cpu.s[Word.CR4] & Cr4.LA57) !== 0 ? 7 : 16;
-  return hi << shift >> shift === hi;
+  return isCanonicalWith(hi, (cpu.s[Word.CR4] & Cr4.LA57) !== 0 ? 57 : 48);
 }

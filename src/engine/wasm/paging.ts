@@ -3,7 +3,7 @@
  * TLB does not serve.
  */
 
-import { frameHi, frameLo, type Gfn, gpaOf } from "../../base/u64.ts";
+import { frameHi, frameLo, type Gfn, gfnOf, type Gpa, gpaOf } from "../../base/u64.ts";
 import { Seg } from "../../cpu/state.ts";
 import {
   Acc,
@@ -35,7 +35,7 @@ class Place {
   /** Offset in guest RAM (and ROM) of the address; -1: a device. */
   offset = -1;
   /** Guest physical address. */
-  gpa = 0;
+  gpa = 0 as Gpa;
   /** A write does not simply land: ROM, a shadowed page table, code. */
   special = false;
 }
@@ -102,17 +102,18 @@ export class Paging {
       this.#walker.setRole(role);
       this.#linearBits = linearAddressBits(role);
     }
-    return role.mode === PagingMode.NONE || this.loadCr3(s[Word.CR3], s[Word.CR3 + 1], false);
+    return role.mode === PagingMode.NONE || this.loadCr3(s[Word.CR3], s[Word.CR3 + 1]);
   }
 
   /**
    * The guest loads CR3. The TLB holds no PCIDs: it forgets what is not global.
    * @returns false when PAE paging is on and a PDPTE is not valid: nothing has changed.
    */
-  loadCr3(lo: number, hi: number, _keepTlb: boolean): boolean {
+  loadCr3(lo: number, hi: number): boolean {
     if (this.#role.mode === PagingMode.PAE && this.vcpu.shadow === undefined) {
       if (!this.#walker.loadPdptrs(lo)) return false;
     }
+    // Shadow tables are synchronized even where the guest asks for no flush: they have no PCIDs, either.
     if (!this.vcpu.loadCr3(lo, hi, false)) return false;
     this.#walker.setRoot(lo, hi);
     this.flushNonGlobal();
@@ -298,7 +299,7 @@ export class Paging {
       if (!fill.user && (access & Access.USER) !== 0) rights = 0;
     }
     this.#gfn = fill.gfn;
-    place.gpa = gpaOf(fill.gfn) + (lo & OFFSET);
+    place.gpa = gpaOf(fill.gfn) + (lo & OFFSET) as Gpa;
     switch (result) {
       case FillResult.OK:
         place.offset = fill.pfn * PAGE + (lo & OFFSET);
@@ -430,21 +431,17 @@ export class Paging {
   }
 
   #isRom(place: Place): boolean {
-    return this.#guest.mmu.findMemslot(gfnOfPlace(place))?.readOnly ?? true;
+    return this.#guest.mmu.findMemslot(gfnOf(place.gpa))?.readOnly ?? true;
   }
 
   /** A write to a tracked page has been carried out: shadow tables and decoded code hear of it. */
   #reportWrite(place: Place, size: number): void {
-    const gfn = gfnOfPlace(place);
+    const gfn = gfnOf(place.gpa);
     const within = place.offset % PAGE;
     this.#guest.mmu.findMemslot(gfn)?.markDirty(gfn);
     this.vcpu.wrote(frameLo(gfn) | within, frameHi(gfn), size);
     this.#guest.written(Math.floor(place.offset / PAGE), within, within + size);
   }
-}
-
-function gfnOfPlace(place: Place): Gfn {
-  return Math.floor(place.gpa / PAGE) as Gfn;
 }
 
 /** Position of the entry for a code page; user and supervisor code have halves of their own. */

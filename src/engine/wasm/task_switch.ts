@@ -206,7 +206,7 @@ function loadSegments(cpu: Cpu): void {
   setNullSegment(cpu, Seg.LDTR, next.ldt);
   updateModes(cpu);
   if (is32(target) && s[Word.CR0] < 0) { // bit 31, PG
-    if (!cpu.paging.loadCr3(next.cr3, 0, false)) cpu.raise(Vector.GP);
+    if (!cpu.paging.loadCr3(next.cr3, 0)) cpu.raise(Vector.GP);
     s[Word.CR3] = next.cr3;
     s[Word.CR3 + 1] = 0;
   }

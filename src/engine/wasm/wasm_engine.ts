@@ -9,8 +9,8 @@ import { Cpuid } from "../../cpu/cpuid_model.ts";
 import { resetState } from "../../cpu/modes.ts";
 import { CpuState, Event, MpState, Seg, State } from "../../cpu/state.ts";
 import type { GuestMemory } from "../../memory/guest_memory.ts";
-import type { CpuBus, CpuSignals } from "../cpu_bus.ts";
-import { type Engine, Exit, ExitCode, type Vcpu } from "../engine.ts";
+import type { CpuBus } from "../cpu_bus.ts";
+import { type BusEngine, Exit, ExitCode, type Vcpu } from "../engine.ts";
 import { Attention, Cpu, Flag, Word } from "./cpu.ts";
 import { VCPU_SHUTDOWN } from "./exception.ts";
 import { GuestMmu, type MmuMode } from "./guest_mmu.ts";
@@ -62,7 +62,7 @@ class WasmVcpu implements Vcpu {
 }
 
 /** Runs one guest by interpreting it. */
-export class WasmEngine implements Engine, CpuSignals {
+export class WasmEngine implements BusEngine {
   readonly name = "wasm";
   readonly hasIrqchip = false;
   readonly exit: Exit = new Exit();
@@ -166,9 +166,6 @@ export class WasmEngine implements Engine, CpuSignals {
     this.#leaveBlocks();
     this.#cpus[this.#turn].attention |= Attention.KICK;
   }
-
-  /** Interrupt lines go to the machine's own controllers. */
-  setIrqLine(): void {}
 
   interrupt(vcpu: number): void {
     this.#cpus[vcpu].attention |= Attention.INTERRUPT;

@@ -8,7 +8,6 @@ import { carryOf } from "../../base/u64.ts";
 import { type Cpu, Word } from "./cpu.ts";
 import { load64, store64 } from "./memory.ts";
 import { AREA_AT } from "./private_state.ts";
-import { slowReadForWrite } from "./slow_access.ts";
 
 const PAGE = 4096;
 
@@ -89,10 +88,10 @@ export function clearX87(cpu: Cpu): void {
 /** An area of two pages: nothing of it is written when either cannot be, and the first faults first. */
 export function probeEnd(cpu: Cpu, lo: number, hi: number, size: number): void {
   if ((lo & PAGE - 1) + size <= PAGE) return;
-  slowReadForWrite(cpu, lo, hi, 4);
+  cpu.paging.readForWrite(lo, hi, 4);
   const last = (lo + size - 1) | 0;
-  slowReadForWrite(cpu, lo, hi, 1);
-  slowReadForWrite(cpu, last, cpu.is64 ? (hi + carryOf(lo, size - 1, last)) | 0 : 0, 1);
+  cpu.paging.readForWrite(lo, hi, 1);
+  cpu.paging.readForWrite(last, cpu.is64 ? (hi + carryOf(lo, size - 1, last)) | 0 : 0, 1);
 }
 
 /** Writes bytes [from, to) of the image to the area at `hi:lo`; both are multiples of 8. */

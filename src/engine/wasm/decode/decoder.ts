@@ -380,8 +380,8 @@ export class Decoder {
       case "rAX":
         return this.#place(position, 0);
       case "CL":
-        // As a third operand it is the handler's own to read.
         if (position < 2) this.#place(position, 8);
+        else insn.src2 = 8;
         return;
       case "DX":
         return this.#place(position, 8);

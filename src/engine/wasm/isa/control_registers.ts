@@ -73,10 +73,9 @@ function writeCr0(cpu: Cpu, lo: number, hi: number): void {
 function writeCr3(cpu: Cpu, lo: number, hi: number): void {
   const { s } = cpu;
   const pcid = (s[Word.CR4] & Cr4.PCIDE) !== 0;
-  const keep = pcid && (hi & NO_FLUSH) !== 0;
   const high = pcid ? hi & ~NO_FLUSH : hi;
   if (high >>> (cpu.cpuid.maxPhyAddrBits - 32) !== 0) gp(cpu);
-  if (!cpu.paging.loadCr3(lo, high, keep)) gp(cpu);
+  if (!cpu.paging.loadCr3(lo, high)) gp(cpu);
   s[Word.CR3] = lo;
   s[Word.CR3 + 1] = high;
 }

@@ -6,9 +6,9 @@ import { fetchDst16, fetchDst32, fetchDst64 } from "../operands.ts";
 import { updateDst16, updateDst32, updateDst64 } from "../operands.ts";
 import { bySize, type Row, row } from "./row.ts";
 
-/** The count: an immediate, or CL. */
+/** The count: CL, which the decoder has put into `src2`, or the immediate. */
 function count(cpu: Cpu, insn: Insn, mask: number): number {
-  return (insn.row?.operands[2] === "CL" ? cpu.u8[8] : insn.immLo) & mask;
+  return (insn.src2 !== 0 ? cpu.u8[insn.src2] : insn.immLo) & mask;
 }
 
 function setFlags(cpu: Cpu, lo: number, hi: number, before: number, carry: number): void {

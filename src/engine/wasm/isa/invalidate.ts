@@ -43,7 +43,7 @@ function invpcid(cpu: Cpu, insn: Insn): void {
     return;
   }
   // As a load of CR3 with the value it has.
-  cpu.paging.loadCr3(s[Word.CR3], s[Word.CR3 + 1], false);
+  cpu.paging.loadCr3(s[Word.CR3], s[Word.CR3 + 1]);
   if (type === InvpcidType.ALL) cpu.paging.flush();
 }
 

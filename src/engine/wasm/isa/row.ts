@@ -29,7 +29,7 @@ export interface RowOptions {
   readonly undef?: string;
   /** It needs more than an enabled CPU: #NM and #UD rules of the FPU, MMX or SSE (SDM 2A §2.4). */
   readonly unit?: "x87" | "mmx" | "sse";
-  /** CPUID feature, by its name in `cpuid_model.ts`; without it #UD. */
+  /** CPUID feature, by its name in `cpuid_model.ts`, which offers all that a row names: a test sees to it. */
   readonly feature?: string;
   /** Only at CPL 0: else #GP(0). */
   readonly cpl0?: boolean;

@@ -6,7 +6,6 @@ import type { Cpu } from "../../cpu.ts";
 import type { Handler, Insn } from "../../insn.ts";
 import { store16, store64, storeBytes } from "../../memory.ts";
 import { writeDst16, writeDst32, writeDst64 } from "../../operands.ts";
-import { slowReadForWrite } from "../../slow_access.ts";
 import { SCRATCH_AT } from "../../tlb.ts";
 import { type Row, row } from "../row.ts";
 import { checkPending } from "../simd/mmx_operands.ts";
@@ -74,7 +73,7 @@ function writeTen(cpu: Cpu, insn: Insn, lo: number, hi: number, signExp: number)
 /** What an exception that is not masked keeps from being stored faults all the same. */
 function probe(cpu: Cpu, insn: Insn): void {
   const lo = linearAddress(cpu, insn);
-  slowReadForWrite(cpu, lo, cpu.hi, insn.memSize);
+  cpu.paging.readForWrite(lo, cpu.hi, insn.memSize);
 }
 
 function fstpExtended(cpu: Cpu, insn: Insn): void {
