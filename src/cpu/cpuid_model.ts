@@ -102,9 +102,32 @@ export const XCR0_BITS = 0x203;
 export const PKRU_OFFSET = 2688;
 export const PKRU_SIZE = 8;
 
+/** A state component beyond x87 and SSE; one that is all zeros is in its initial state. */
+export interface XsaveComponent {
+  /** In XCR0. */
+  readonly bit: number;
+  /** Where it is in the standard format, and how long it is: multiples of 8. */
+  readonly offset: number;
+  readonly sizeBytes: number;
+  /** In the compacted format it begins at a multiple of 64. */
+  readonly aligned: boolean;
+}
+
+const COMPONENTS: readonly XsaveComponent[] = [
+  { bit: 1 << 9, offset: PKRU_OFFSET, sizeBytes: PKRU_SIZE, aligned: false },
+];
+
+/** What a guest may see of the processor that the interpreter does not take from its own model. */
+export interface OtherProcessor {
+  readonly maxPhyAddrBits: number;
+  /** In the order of their bits. */
+  readonly components: readonly XsaveComponent[];
+}
+
 /** CPUID of one vCPU: `query` fills in the registers. */
 export class Cpuid {
-  readonly maxPhyAddrBits: number = PHYSICAL_BITS;
+  readonly maxPhyAddrBits: number;
+  readonly components: readonly XsaveComponent[];
   eax = 0;
   ebx = 0;
   ecx = 0;
@@ -112,8 +135,10 @@ export class Cpuid {
   readonly #table: readonly CpuidLeaf[];
   readonly #last: CpuidLeaf;
 
-  /** vCPU `index` of `cpus`. */
-  constructor(index: number, cpus: number) {
+  /** vCPU `index` of `cpus`. `other`: code runs that believes to be on another processor. */
+  constructor(index: number, cpus: number, other?: OtherProcessor) {
+    this.maxPhyAddrBits = other?.maxPhyAddrBits ?? PHYSICAL_BITS;
+    this.components = other?.components ?? COMPONENTS;
     this.#table = [
       ...withTopology(modelTable(), index, cpus),
       ...hypervisorLeaves({

@@ -49,7 +49,7 @@ export class Interpreter {
         if ((cpu.attention & ~OWN) !== 0) return;
         // Events wait for the end of a shadow.
         if (cpu.shadow === 0 && cpu.attention !== 0) this.#attend(cpu);
-        if (cpu.stepping || cpu.shadow !== 0) this.#step(cpu);
+        if (cpu.stepping || cpu.shadow !== 0) this.#step(cpu, false);
         else this.#runBlocks(cpu);
       } catch (error) {
         if (error !== GUEST_EXCEPTION) throw error;
@@ -58,10 +58,31 @@ export class Interpreter {
     }
   }
 
+  /**
+   * Runs the one instruction at RIP, decoded from its bytes as they are now, and enters the handler of
+   * the exception that it raises. Interrupts wait; of a string instruction it is one repetition.
+   * @returns false when the bytes are no instruction that is known here: nothing has happened.
+   * @throws VCPU_SHUTDOWN
+   */
+  runOne(cpu: Cpu): boolean {
+    cpu.budget = 1;
+    try {
+      this.#step(cpu, true);
+    } catch (error) {
+      if (error !== GUEST_EXCEPTION) throw error;
+      const insn = cpu.block?.insns[0];
+      if (cpu.faultVector === Vector.UD && insn !== undefined && insn.row === undefined) {
+        return false;
+      }
+      this.#deliver(cpu);
+    }
+    return true;
+  }
+
   /** Blocks one after the other, as long as nothing else is to be looked at. */
   #runBlocks(cpu: Cpu): void {
     while (cpu.attention === 0 && cpu.budget > 0 && !cpu.stepping && cpu.shadow === 0) {
-      const block = this.#enter(cpu);
+      const block = this.#enter(cpu, false);
       this.#execute(cpu, block, Math.min(block.insns.length, cpu.budget));
     }
   }
@@ -86,8 +107,8 @@ export class Interpreter {
     retire(cpu, count);
   }
 
-  /** The block at RIP. */
-  #enter(cpu: Cpu): Block {
+  /** The block at RIP; with `anew`, of the one instruction there, whatever has been decoded before. */
+  #enter(cpu: Cpu, anew: boolean): Block {
     const { s } = cpu;
     this.#blocks++;
     const ripLo = s[Word.RIP];
@@ -100,7 +121,7 @@ export class Interpreter {
     }
     // A fault of the fetch itself is at RIP as it stands.
     cpu.block = undefined;
-    const code = cpu.paging.codePage(lo, hi);
+    const code = anew ? undefined : cpu.paging.codePage(lo, hi);
     const offset = lo & OFFSET;
     const baseLo = (ripLo - offset) | 0;
     cpu.codeBaseLo = baseLo;
@@ -132,11 +153,11 @@ export class Interpreter {
   }
 
   /** One instruction, with what debugging and interrupt shadows want of it. */
-  #step(cpu: Cpu): void {
+  #step(cpu: Cpu, anew: boolean): void {
     const { shadow } = cpu;
     const stepped = (cpu.s[Word.RFLAGS] & Flag.TF) !== 0;
     if (cpu.stepping) beforeStep(cpu);
-    const block = this.#enter(cpu);
+    const block = this.#enter(cpu, anew);
     this.#execute(cpu, block, 1);
     // A shadow lasts for one instruction, which may have cast the next (SDM 3A §6.8.3).
     cpu.shadow &= ~shadow;

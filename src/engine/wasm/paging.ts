@@ -3,7 +3,7 @@
  * TLB does not serve.
  */
 
-import { frameHi, frameLo, type Gfn, gfnOf, type Gpa, gpaOf } from "../../base/u64.ts";
+import { frameHi, frameLo, type Gfn, gfnOf, type Gpa, gpaOf, TWO_32 } from "../../base/u64.ts";
 import { Seg } from "../../cpu/state.ts";
 import {
   Acc,
@@ -64,6 +64,8 @@ export class Paging {
   #global = false;
   /** Length of the first part of a read-modify-write that crosses pages. */
   #split = 0;
+  /** TLB entries have offsets of 32 bits: with more memory, every access is translated. */
+  readonly #hasTlb: boolean;
 
   constructor(cpu: Cpu, guest: GuestMmu) {
     this.#cpu = cpu;
@@ -74,6 +76,7 @@ export class Paging {
     this.#features = { maxPhyAddrBits: cpu.cpuid.maxPhyAddrBits, gbPages: true, amd: false };
     this.#role = this.vcpu.role;
     this.#codeTags.fill(NO_TAG);
+    this.#hasTlb = cpu.ram.byteLength <= TWO_32;
   }
 
   /** Linear addresses have 48 bits, or 57 (SDM 3A §4.1). */
@@ -358,7 +361,8 @@ export class Paging {
   #keep(lo: number, hi: number, access: number, rights: number): void {
     const cpu = this.#cpu;
     const set = cpu.tlbRead;
-    if (set === TlbSet.CHECKED_READ || (cpu.watching && isWatched(cpu, lo, hi))) return;
+    if (!this.#hasTlb || set === TlbSet.CHECKED_READ) return;
+    if (cpu.watching && isWatched(cpu, lo, hi)) return;
     const fill = this.#fill;
     const write = (access & Access.WRITE) !== 0;
     // A write that has been allowed allows reads too.

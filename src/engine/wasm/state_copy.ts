@@ -6,6 +6,7 @@ import { updateDebug } from "./debug.ts";
 import { guestTsc, setGuestTsc, TSC_ADJUST_WORD } from "./isa/tsc.ts";
 import { msrWord } from "./isa/msr.ts";
 import { updateModes } from "./modes.ts";
+import { extendedInUse, wordOf } from "./xsave_area.ts";
 
 /** Fields of the XSAVE area (SDM 1 §13.4.1 and §13.4.2), by their place in the state. */
 const Xsave = {
@@ -19,7 +20,6 @@ const Xsave = {
 /** State components (SDM 1 §13.1). */
 const X87 = 1 << 0;
 const SSE = 1 << 1;
-const PKRU = 1 << 9;
 /** MXCSR after reset, and the bits that it has (SDM 1 §10.2.3). */
 const MXCSR_INIT = 0x1f80;
 const MXCSR_BITS = 0xffff;
@@ -29,7 +29,6 @@ const IA32_TSC = 0x10;
 /** Copies the state of `cpu` out. */
 export function readState(cpu: Cpu, into: CpuState): void {
   const { view } = into;
-  const { s } = cpu;
   new Uint8Array(view.buffer, view.byteOffset, STATE_BYTES).set(cpu.u8.subarray(0, STATE_BYTES));
   view.setInt32(State.RFLAGS, cpu.flags, true);
   into.set(State.CR8, cpu.apic.taskPriority);
@@ -42,8 +41,7 @@ export function readState(cpu: Cpu, into: CpuState): void {
 
   cpu.x87.save(view, State.XSAVE, true);
   view.setUint32(Xsave.MXCSR_MASK, MXCSR_BITS, true);
-  const keys = s[Word.PKRU] === 0 ? 0 : PKRU;
-  writeHalves(view, Xsave.XSTATE_BV, X87 | SSE | keys, 0);
+  writeHalves(view, Xsave.XSTATE_BV, X87 | SSE | extendedInUse(cpu), 0);
   writeHalves(view, Xsave.XSTATE_BV + 8, 0, 0); // the standard format
 
   into.setEvent(Event.SHADOW, cpu.shadow);
@@ -109,7 +107,10 @@ function restoreUnits(cpu: Cpu, view: DataView): void {
     s[Word.MXCSR] = MXCSR_INIT;
     s.fill(0, Xsave.XMM / 4, Xsave.XMM_END / 4);
   }
-  if ((components & PKRU) === 0) s[Word.PKRU] = 0;
+  for (const component of cpu.cpuid.components) {
+    const word = wordOf(component);
+    if ((components & component.bit) === 0) s.fill(0, word, word + component.sizeBytes / 4);
+  }
 }
 
 function writeHalves(view: DataView, at: number, lo: number, hi: number): void {

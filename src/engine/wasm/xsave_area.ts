@@ -3,7 +3,8 @@
  * `AREA_AT` of the vCPU's memory, and read from there.
  */
 
-import { PKRU_OFFSET, PKRU_SIZE } from "../../cpu/cpuid_model.ts";
+import type { XsaveComponent } from "../../cpu/cpuid_model.ts";
+import { State } from "../../cpu/state.ts";
 import { carryOf } from "../../base/u64.ts";
 import { type Cpu, Word } from "./cpu.ts";
 import { load64, store64 } from "./memory.ts";
@@ -23,7 +24,6 @@ export const Area = {
   XCOMP_BV: 520,
   /** End of the header, where the compacted format goes on (SDM 1 §13.4.3). */
   EXTENDED: 576,
-  PKRU: PKRU_OFFSET,
 } as const;
 
 /** MXCSR after reset, and the bits that can be set (SDM 1 §10.2.3). */
@@ -40,7 +40,28 @@ export function xmmCount(cpu: Cpu): number {
 /** Components that are not in their initial state: XINUSE (SDM 1 §13.6). */
 export function inUse(cpu: Cpu): number {
   return (isX87Initial(cpu) ? 0 : Component.X87) | (isSseInitial(cpu) ? 0 : Component.SSE) |
-    (cpu.s[Word.PKRU] === 0 ? 0 : Component.PKRU);
+    extendedInUse(cpu);
+}
+
+/** The same of the components beyond x87 and SSE. */
+export function extendedInUse(cpu: Cpu): number {
+  const { components } = cpu.cpuid;
+  let used = 0;
+  for (let i = 0; i < components.length; i++) {
+    const at = wordOf(components[i]);
+    const end = at + components[i].sizeBytes / 4;
+    for (let word = at; word < end; word++) {
+      if (cpu.s[word] === 0) continue;
+      used |= components[i].bit;
+      break;
+    }
+  }
+  return used;
+}
+
+/** Index in `Cpu.s` of a component's first word: the state holds it as the standard format does. */
+export function wordOf(component: XsaveComponent): number {
+  return component.bit === Component.PKRU ? Word.PKRU : (State.XSAVE + component.offset) / 4;
 }
 
 function isX87Initial(cpu: Cpu): boolean {
@@ -118,9 +139,21 @@ export function readIn(cpu: Cpu, lo: number, hi: number, from: number, to: numbe
   }
 }
 
-/** Where PKRU is in the area, by format: nothing else can stand before it in the compacted one. */
-export function pkruOffset(compacted: boolean): number {
-  return compacted ? Area.EXTENDED : Area.PKRU;
+/**
+ * Where a component is in an area.
+ * @param compacted The components that a compacted area has, in the lower half of XCOMP_BV, which
+ * stand one after the other (SDM 1 §13.4.3); 0: the standard format.
+ */
+export function offsetIn(cpu: Cpu, component: XsaveComponent, compacted: number): number {
+  if (compacted === 0) return component.offset;
+  const { components } = cpu.cpuid;
+  let at: number = Area.EXTENDED;
+  for (let i = 0; i < components.length; i++) {
+    const { bit, sizeBytes, aligned } = components[i];
+    if ((compacted & bit) === 0) continue;
+    if (aligned) at = (at + 63) & ~63;
+    if (bit === component.bit) break;
+    at += sizeBytes;
+  }
+  return at;
 }
-/** Bytes of PKRU's component. */
-export const PKRU_BYTES = PKRU_SIZE;

@@ -1,6 +1,6 @@
 /** XSAVE, XSAVEOPT, XSAVEC, XSAVES, XRSTOR, XRSTORS, XGETBV, XSETBV (SDM 1 chapter 13). */
 
-import { XCR0_BITS } from "../../../cpu/cpuid_model.ts";
+import { XCR0_BITS, type XsaveComponent } from "../../../cpu/cpuid_model.ts";
 import { Cr0, Cr4 } from "../../../cpu/modes.ts";
 import { Reg } from "../../../cpu/state.ts";
 import { linearAddress } from "../address.ts";
@@ -12,7 +12,7 @@ import * as area from "../xsave_area.ts";
 import { type Row, row } from "./row.ts";
 
 const { Area, Component, MXCSR_INIT, MXCSR_MASK } = area;
-const { inUse, pkruOffset, readIn, writeOut } = area;
+const { inUse, offsetIn, readIn, wordOf, writeOut } = area;
 
 /** XCOMP_BV bit 63, in its upper half: the compacted format. */
 const COMPACTED = 1 << 31;
@@ -42,14 +42,17 @@ function requested(cpu: Cpu): number {
   return cpu.s[Word.XCR0] & cpu.s[Reg.RAX * 2];
 }
 
-/** Writes the components in `which` to the area; MXCSR goes its own way. */
+/**
+ * Writes the components in `which` to the area; MXCSR goes its own way.
+ * @param format Of `offsetIn`.
+ */
 function saveComponents(
   cpu: Cpu,
   insn: Insn,
   lo: number,
   hi: number,
   which: number,
-  compacted: boolean,
+  format: number,
 ): void {
   if ((which & Component.X87) !== 0) {
     cpu.x87.save(cpu.view, AREA_AT, insn.opSize === 8);
@@ -60,11 +63,12 @@ function saveComponents(
     area.putXmm(cpu);
     writeOut(cpu, lo, hi, Area.XMM, Area.XMM + area.xmmCount(cpu) * 16);
   }
-  if ((which & Component.PKRU) !== 0) {
-    const at = pkruOffset(compacted);
-    cpu.s[(AREA_AT + at) / 4] = cpu.s[Word.PKRU];
-    cpu.s[(AREA_AT + at) / 4 + 1] = 0;
-    writeOut(cpu, lo, hi, at, at + area.PKRU_BYTES);
+  for (const component of cpu.cpuid.components) {
+    if ((which & component.bit) === 0) continue;
+    const at = offsetIn(cpu, component, format);
+    const word = wordOf(component);
+    cpu.s.copyWithin((AREA_AT + at) / 4, word, word + component.sizeBytes / 4);
+    writeOut(cpu, lo, hi, at, at + component.sizeBytes);
   }
 }
 
@@ -83,7 +87,7 @@ function saveStandard(cpu: Cpu, insn: Insn, optimized: boolean): void {
   readIn(cpu, lo, hi, Area.XSTATE_BV, Area.XCOMP_BV);
   s[XSTATE_BV] = s[XSTATE_BV] & ~asked | used & asked;
   writeOut(cpu, lo, hi, Area.XSTATE_BV, Area.XCOMP_BV);
-  saveComponents(cpu, insn, lo, hi, optimized ? asked & used : asked, false);
+  saveComponents(cpu, insn, lo, hi, optimized ? asked & used : asked, 0);
   if ((asked & Component.SSE) !== 0) saveMxcsr(cpu, lo, hi);
 }
 
@@ -108,7 +112,7 @@ function xsavec(cpu: Cpu, insn: Insn): void {
   s[XCOMP_BV] = asked;
   s[XCOMP_BV + 1] = COMPACTED;
   writeOut(cpu, lo, hi, Area.XSTATE_BV, Area.XCOMP_BV + 8);
-  saveComponents(cpu, insn, lo, hi, used & asked, true);
+  saveComponents(cpu, insn, lo, hi, used & asked, asked);
   if ((used & asked & Component.SSE) !== 0) saveMxcsr(cpu, lo, hi);
 }
 
@@ -152,8 +156,13 @@ function restore(cpu: Cpu, insn: Insn, mustBeCompacted: boolean): void {
     readIn(cpu, lo, hi, Area.MXCSR, ST0);
     if ((s[MXCSR] & ~MXCSR_MASK) !== 0) cpu.raise(Vector.GP);
   }
-  const pkru = pkruOffset(compacted);
-  if ((loaded & Component.PKRU) !== 0) readIn(cpu, lo, hi, pkru, pkru + area.PKRU_BYTES);
+  const { components } = cpu.cpuid;
+  const format = compacted ? s[XCOMP_BV] : 0;
+  for (const component of components) {
+    if ((loaded & component.bit) === 0) continue;
+    const at = offsetIn(cpu, component, format);
+    readIn(cpu, lo, hi, at, at + component.sizeBytes);
+  }
 
   if ((loaded & Component.X87) !== 0) cpu.x87.restore(cpu.view, AREA_AT, insn.opSize === 8);
   else if ((initial & Component.X87) !== 0) area.clearX87(cpu);
@@ -161,14 +170,23 @@ function restore(cpu: Cpu, insn: Insn, mustBeCompacted: boolean): void {
   else if ((initial & Component.SSE) !== 0) area.clearXmm(cpu);
   if (mxcsrLoaded) s[Word.MXCSR] = s[MXCSR];
   else if (compacted && (initial & Component.SSE) !== 0) s[Word.MXCSR] = MXCSR_INIT;
-  if ((loaded & Component.PKRU) !== 0) setPkru(cpu, s[(AREA_AT + pkru) / 4]);
-  else if ((initial & Component.PKRU) !== 0) setPkru(cpu, 0);
+  const pkru = s[Word.PKRU];
+  for (const component of components) {
+    if ((loaded & component.bit) !== 0) takeComponent(cpu, component, format);
+    else if ((initial & component.bit) !== 0) clearComponent(cpu, component);
+  }
+  if (s[Word.PKRU] !== pkru) cpu.paging.keysChanged();
 }
 
-function setPkru(cpu: Cpu, value: number): void {
-  if (cpu.s[Word.PKRU] === value) return;
-  cpu.s[Word.PKRU] = value;
-  cpu.paging.keysChanged();
+function takeComponent(cpu: Cpu, component: XsaveComponent, format: number): void {
+  const from = (AREA_AT + offsetIn(cpu, component, format)) / 4;
+  cpu.s.copyWithin(wordOf(component), from, from + component.sizeBytes / 4);
+  if (component.bit === Component.PKRU) cpu.s[Word.PKRU + 1] = 0; // reserved
+}
+
+function clearComponent(cpu: Cpu, component: XsaveComponent): void {
+  const word = wordOf(component);
+  cpu.s.fill(0, word, word + component.sizeBytes / 4);
 }
 
 function xrstor(cpu: Cpu, insn: Insn): void {
