@@ -9,7 +9,7 @@ import { Insn } from "./insn.ts";
 const PAGE = 4096;
 /** The longest block. */
 const MAX_INSNS = 64;
-/** Blocks of one page at most: a write looks at all of them. */
+/** Blocks of one page at most. */
 const MAX_BLOCKS = 1024;
 /** What is kept at most of a guest that makes code without end: instructions and pages. */
 const MAX_KEPT_INSNS = 1 << 19;
@@ -46,6 +46,8 @@ export class CodePage {
   /** Positions in `blocks` that are free. */
   readonly #free: number[] = [];
   #live = 0;
+  /** Bytes of the longest block since the page was empty: how far before a write one may start. */
+  #longest = 0;
 
   constructor(page: number, gfn: Gfn, codeSize: CodeSize) {
     this.page = page;
@@ -68,6 +70,7 @@ export class CodePage {
     this.#blocks[at] = block;
     this.#index[block.start] = at + 1;
     this.#live++;
+    this.#longest = Math.max(this.#longest, block.end - block.start);
     this.maxInsns = Math.min(MAX_INSNS, this.maxInsns * 2);
     return dropped;
   }
@@ -79,15 +82,19 @@ export class CodePage {
   /** Drops the blocks that have a byte in [from, to); returns how many instructions they had. */
   drop(from: number, to: number): number {
     let dropped = 0;
-    for (let i = 0; i < this.#blocks.length; i++) {
-      const block = this.#blocks[i];
-      if (block === undefined || block.end <= from || block.start >= to) continue;
+    const end = Math.min(to, PAGE);
+    for (let start = Math.max(0, from - this.#longest); start < end; start++) {
+      const i = this.#index[start] - 1;
+      if (i < 0) continue;
+      const block = this.#blocks[i]!;
+      if (block.end <= from) continue;
       this.#blocks[i] = undefined;
       this.#free.push(i);
-      this.#index[block.start] = 0;
+      this.#index[start] = 0;
       this.#live--;
       dropped += block.insns.length;
     }
+    if (this.#live === 0) this.#longest = 0;
     // Twice as fast as `add` makes it grow.
     if (dropped > 0) this.maxInsns = Math.max(1, this.maxInsns >> 2);
     return dropped;
@@ -99,7 +106,7 @@ export class CodeCache {
   readonly decoder = new Decoder();
   readonly #ram: Uint8Array;
   readonly #pages = new Map<number, CodePage>();
-  /** By page of the guest's memory: 1 when there is decoded code in it. */
+  /** By page of the guest's memory: bit by `CodeSize` when there is decoded code in it. */
   readonly #hasCode: Uint8Array;
   /** Called when a page gets its first decoded code, and when it has lost its last. */
   readonly #track: (gfn: Gfn, on: boolean) => void;
@@ -149,10 +156,8 @@ export class CodeCache {
     if (insns.length === 0) return undefined;
     const block = new Block(insns);
     if (code.codeSize === STALE) return block;
-    if (this.#hasCode[code.page] === 0) {
-      this.#hasCode[code.page] = 1;
-      this.#track(code.gfn, true);
-    }
+    if (this.#hasCode[code.page] === 0) this.#track(code.gfn, true);
+    this.#hasCode[code.page] |= 1 << codeSize;
     this.#kept += insns.length - code.add(block);
     return block;
   }
@@ -164,23 +169,23 @@ export class CodeCache {
 
   /** Bytes [from, to) of a page have been written; true when that made decoded code stale. */
   written(page: number, from: number, to: number): boolean {
-    if (this.#hasCode[page] === 0) return false;
+    const sizes = this.#hasCode[page];
+    if (sizes === 0) return false;
     let any = false;
-    let live = false;
+    let left = sizes;
     let gfn = 0 as Gfn;
     for (let size = CodeSize.BITS16 as number; size <= CodeSize.BITS64; size++) {
-      const code = this.#pages.get(page * 4 + size);
-      if (code === undefined) continue;
+      if ((sizes >>> size & 1) === 0) continue;
+      const code = this.#pages.get(page * 4 + size)!;
       gfn = code.gfn;
       const dropped = code.drop(from, to);
+      if (dropped === 0) continue;
+      any = true;
       this.#kept -= dropped;
-      if (dropped > 0) any = true;
-      if (!code.isEmpty) live = true;
+      if (code.isEmpty) left &= ~(1 << size);
     }
-    if (!live) {
-      this.#hasCode[page] = 0;
-      this.#track(gfn, false);
-    }
+    this.#hasCode[page] = left;
+    if (left === 0) this.#track(gfn, false);
     return any;
   }
 
