@@ -7,9 +7,8 @@ import { stockFile, type StockName } from "./stock.ts";
 /** Prints from the first moment on; a calibrated TSC keeps busy hosts from failing to calibrate. */
 export const COMMAND_LINE = "console=ttyS0 earlyprintk=ttyS0 panic=-1 tsc_early_khz=2000000";
 
-/** The ELF kernel inside Debian's bzImage. */
-export async function linuxElf(): Promise<Uint8Array> {
-  const name: StockName = "linuxCloud";
+/** The ELF kernel inside a bzImage of Debian's. */
+export async function linuxElf(name: StockName = "linuxCloud"): Promise<Uint8Array> {
   return await unpackKernel({ name, bytes: await Deno.readFile(await stockFile(name)) });
 }
 

@@ -4,7 +4,13 @@
  */
 
 import { fileFromDeb } from "../../src/cli/debian/deb.ts";
-import { DEFAULT_MIRROR, fetchIndex, fetchPackage, SUITE } from "../../src/cli/debian/mirror.ts";
+import {
+  type Architecture,
+  DEFAULT_MIRROR,
+  fetchIndex,
+  fetchPackage,
+  SUITE,
+} from "../../src/cli/debian/mirror.ts";
 import { findPackage, followDependency } from "../../src/cli/debian/packages.ts";
 import type { Requirement } from "./requirement.ts";
 
@@ -13,6 +19,8 @@ interface StockFile {
   readonly package: string;
   readonly via?: RegExp;
   readonly path: RegExp;
+  /** amd64 when it is not given. */
+  readonly architecture?: Architecture;
 }
 
 const FILES = {
@@ -24,6 +32,28 @@ const FILES = {
     package: "linux-image-cloud-amd64",
     via: /^linux-image-[0-9].*-cloud-amd64$/,
     path: /^boot\/vmlinuz-/,
+  },
+  linuxRt: {
+    package: "linux-image-rt-amd64",
+    via: /^linux-image-[0-9].*-rt-amd64$/,
+    path: /^boot\/vmlinuz-/,
+  },
+  linux686: {
+    package: "linux-image-686",
+    via: /^linux-image-[0-9].*-686$/,
+    path: /^boot\/vmlinuz-/,
+    architecture: "i386",
+  },
+  linux686Pae: {
+    package: "linux-image-686-pae",
+    via: /^linux-image-[0-9].*-686-pae$/,
+    path: /^boot\/vmlinuz-/,
+    architecture: "i386",
+  },
+  busybox386: {
+    package: "busybox-static",
+    path: /^(?:usr\/)?bin\/busybox$/,
+    architecture: "i386",
   },
 } as const satisfies Record<string, StockFile>;
 
@@ -39,6 +69,11 @@ const quietly = () => {};
 export async function stockFiles(...names: readonly StockName[]): Promise<Requirement> {
   const here = await Promise.all(names.map(isCached));
   if (here.every((cached) => cached)) return { missing: undefined };
+  return await debianMirror();
+}
+
+/** The Debian mirror answers. */
+export async function debianMirror(): Promise<Requirement> {
   try {
     const signal = AbortSignal.timeout(MIRROR_ANSWER_MS);
     const reply = await fetch(`${DEFAULT_MIRROR}/dists/${SUITE}/Release`, {
@@ -72,12 +107,13 @@ async function isCached(name: StockName): Promise<boolean> {
   }
 }
 
-/** The mirror's index, fetched at most once in a process. */
-let index: Promise<string> | undefined;
+/** The mirror's indices, each fetched at most once in a process. */
+const indices: Partial<Record<Architecture, Promise<string>>> = {};
 
 async function fetchStock(file: StockFile): Promise<Uint8Array> {
   const mirror = new URL(DEFAULT_MIRROR);
-  const text = await (index ??= fetchIndex(mirror, quietly));
+  const { architecture = "amd64" } = file;
+  const text = await (indices[architecture] ??= fetchIndex(mirror, quietly, architecture));
   const named = findPackage(text, file.package);
   const found = file.via === undefined ? named : followDependency(text, named, file.via);
   const deb = await fetchPackage(mirror, found, quietly);

@@ -17,25 +17,33 @@ export const SUITE = "bookworm";
 const MAX_RELEASE_BYTES = 4 * 1024 ** 2;
 /** The index is 50 MB unpacked in 2025. */
 const MAX_INDEX_BYTES = 256 * 1024 ** 2;
-const INDEX = "main/binary-amd64/Packages";
 /** In the order of preference: the smallest first. */
 const INDEX_SUFFIXES = [".xz", ".gz"];
 
+/** A Debian architecture. */
+export type Architecture = "amd64" | "i386";
+
 /**
- * The text of the suite's index of main for amd64.
+ * The text of the suite's index of main for `architecture`.
  * @throws DenovisorError `fetch` when the mirror does not give it or its hash differs.
  */
-export async function fetchIndex(mirror: URL, progress: Progress): Promise<string> {
+export async function fetchIndex(
+  mirror: URL,
+  progress: Progress,
+  architecture: Architecture = "amd64",
+): Promise<string> {
+  const folder = `main/binary-${architecture}`;
+  const index = `${folder}/Packages`;
   const suite = below(mirror, `dists/${SUITE}/`);
   const releaseUrl = new URL("Release", suite);
   const releaseText = new TextDecoder().decode(await download(releaseUrl, MAX_RELEASE_BYTES));
   const release = parseRelease(releaseText, releaseUrl.href);
   for (const suffix of INDEX_SUFFIXES) {
-    const file = release.files.get(INDEX + suffix);
+    const file = release.files.get(index + suffix);
     if (file === undefined) continue;
     const url = release.byHash
-      ? new URL(`main/binary-amd64/by-hash/SHA256/${file.sha256}`, suite)
-      : new URL(INDEX + suffix, suite);
+      ? new URL(`${folder}/by-hash/SHA256/${file.sha256}`, suite)
+      : new URL(index + suffix, suite);
     const packed = await downloadVerified(
       url,
       file,
@@ -45,7 +53,7 @@ export async function fetchIndex(mirror: URL, progress: Progress): Promise<strin
   }
   throw new DenovisorError(
     "fetch",
-    `Cannot use ${releaseUrl.href}: found no ${INDEX} with ${INDEX_SUFFIXES.join(" or ")}, ` +
+    `Cannot use ${releaseUrl.href}: found no ${index} with ${INDEX_SUFFIXES.join(" or ")}, ` +
       `expected one`,
   );
 }
