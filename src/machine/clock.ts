@@ -12,6 +12,8 @@ export interface MachineClock extends Clock {
   attach(counter: InstructionCounter): void;
   /** Instructions that may run before `deadlineNs`, or before signals want a look: 1 or more. */
   budget(deadlineNs: number): number;
+  /** A vCPU accesses a device: true if that has taken time by this clock, apart from the host's. */
+  access(): boolean;
   /** The guest waits: comes back at `deadlineNs`, when a signal is raised, or after a while. */
   idle(deadlineNs: number, signals: Int32Array): void;
 }
@@ -49,6 +51,10 @@ export class RealClock implements MachineClock {
     return deadlineNs - this.nowNs() < NEAR_NS ? NEAR_SLICE : REAL_SLICE;
   }
 
+  access(): boolean {
+    return false;
+  }
+
   idle(deadlineNs: number, signals: Int32Array): void {
     const leftMs = (deadlineNs - this.nowNs()) / 1e6;
     if (leftMs > 0) waitForSignal(signals, Math.min(leftMs, MAX_SLEEP_MS));
@@ -59,12 +65,19 @@ export class RealClock implements MachineClock {
 export const VIRTUAL_EPOCH_MS = Date.UTC(2026, 0, 1);
 
 /**
- * Time that the guest itself makes: an instruction takes a nanosecond, and a guest that waits is at
- * its next deadline at once. What a guest does by this clock is a function of its inputs alone.
+ * What an access to a device takes: a cycle of the ISA bus. Guests count on it, in delays made of
+ * accesses to port 0x80 and in loops that ask a timer until some milliseconds have passed.
+ */
+const ACCESS_NS = 1000;
+
+/**
+ * Time that the guest itself makes: an instruction takes a nanosecond, an access to a device a
+ * microsecond, and a guest that waits is at its next deadline at once. What a guest does by this
+ * clock is a function of its inputs alone.
  */
 export class VirtualClock implements MachineClock {
   #counter: InstructionCounter = { retired: 0 };
-  /** Nanoseconds that the guest has waited. */
+  /** Nanoseconds that the guest has waited, for deadlines and for devices. */
   #skippedNs = 0;
 
   nowNs(): number {
@@ -81,6 +94,11 @@ export class VirtualClock implements MachineClock {
 
   budget(deadlineNs: number): number {
     return Math.max(1, Math.min(Math.ceil(deadlineNs - this.nowNs()), VIRTUAL_SLICE));
+  }
+
+  access(): boolean {
+    this.#skippedNs += ACCESS_NS;
+    return true;
   }
 
   idle(deadlineNs: number, signals: Int32Array): void {

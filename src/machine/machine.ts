@@ -74,7 +74,10 @@ export class Machine implements Disposable {
       const irqchip = new Irqchip({ ...config, signals, onDeadline: hurry });
       pc = this.#buildPc(config, (gsi, level) => irqchip.setGsi(gsi, level));
       for (const { first, count, device } of irqchip.ports) pc.ports.claim(first, count, device);
-      const bus = new MachineBus(pc, irqchip, config.counters, hurry);
+      const bus = new MachineBus(pc, irqchip, config.counters, {
+        access: () => runner.access(),
+        hurry,
+      });
       const engine = unlessBuilt.use(config.engine.create(bus));
       const runner = new SliceRunner(engine, { ...config, pc }, irqchip);
       signals.connect(engine);

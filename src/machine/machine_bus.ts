@@ -8,50 +8,61 @@ import type { Irqchip } from "../platform/irqchip/irqchip.ts";
 import type { Pc } from "../platform/pc.ts";
 import { Counter } from "./stats.ts";
 
+/** What is told of accesses. */
+export interface AccessListener {
+  /** Before an access to a device: everything but the APICs, which are near the processor. */
+  access(): void;
+  /** After each access: a device may be due at another time now. */
+  hurry(): void;
+}
+
 /** The bus of one machine. */
 export class MachineBus implements CpuBus {
   readonly localApics: readonly LocalApicPort[];
   readonly #pc: Pc;
   readonly #irqchip: Irqchip;
   readonly #counters: Float64Array;
-  readonly #accessed: () => void;
+  readonly #listener: AccessListener;
 
-  /** @param accessed called after each access: a device may be due at another time now. */
-  constructor(pc: Pc, irqchip: Irqchip, counters: Float64Array, accessed: () => void) {
+  constructor(pc: Pc, irqchip: Irqchip, counters: Float64Array, listener: AccessListener) {
     this.localApics = irqchip.localApics;
     this.#pc = pc;
     this.#irqchip = irqchip;
     this.#counters = counters;
-    this.#accessed = accessed;
+    this.#listener = listener;
   }
 
   readPort(port: number, size: PortSize): number {
     this.#counters[Counter.PORT_IN]++;
+    this.#listener.access();
     const value = this.#pc.ports.read(port, size);
-    this.#accessed();
+    this.#listener.hurry();
     return value;
   }
 
   writePort(port: number, size: PortSize, value: number): void {
     this.#counters[Counter.PORT_OUT]++;
+    this.#listener.access();
     this.#pc.ports.write(port, size, value);
-    this.#accessed();
+    this.#listener.hurry();
   }
 
   readMmio(vcpu: number, gpa: number, size: number, into: DataView, at: number): void {
     this.#counters[Counter.MMIO_READ]++;
     if (!this.#irqchip.readMmio(vcpu, gpa, size, into, at)) {
+      this.#listener.access();
       this.#pc.mmio.read(gpa, size, into, at);
     }
-    this.#accessed();
+    this.#listener.hurry();
   }
 
   writeMmio(vcpu: number, gpa: number, size: number, from: DataView, at: number): void {
     this.#counters[Counter.MMIO_WRITE]++;
     if (!this.#irqchip.writeMmio(vcpu, gpa, size, from, at)) {
+      this.#listener.access();
       this.#pc.mmio.write(gpa, size, from, at);
     }
-    this.#accessed();
+    this.#listener.hurry();
   }
 }
 

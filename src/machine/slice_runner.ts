@@ -50,10 +50,19 @@ export class SliceRunner extends Runner {
     this.#engine.kick();
   }
 
+  /** A vCPU is about to access a device. Called in the middle of an instruction. */
+  access(): void {
+    // Time has gone nearer to the deadline than the slice's instructions say.
+    if (this.clock.access()) this.#shorten(this.#nextDeadlineNs());
+  }
+
   /** A deadline may have moved. Called in the middle of an instruction: the slice may be too long now. */
   hurry(): void {
     const deadlineNs = this.#nextDeadlineNs();
-    if (deadlineNs >= this.#deadlineNs) return;
+    if (deadlineNs < this.#deadlineNs) this.#shorten(deadlineNs);
+  }
+
+  #shorten(deadlineNs: number): void {
     this.#deadlineNs = deadlineNs;
     // The instruction under way is the first of them.
     this.#engine.limit(this.clock.budget(deadlineNs) - 1);

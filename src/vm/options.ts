@@ -39,8 +39,9 @@ export interface VmOptions {
   readonly mmu?: MmuChoice | undefined;
   /**
    * With the wasm engine: the guest's time. By the virtual clock (default) an instruction takes a
-   * nanosecond, a guest that waits is at its next timer at once, and its wall clock starts on
-   * 2026-01-01 at 00:00:00 UTC: a run is a function of its inputs.
+   * nanosecond, an access to a device a microsecond, a guest that waits is at its next timer at
+   * once, and its wall clock starts on 2026-01-01 at 00:00:00 UTC: a run is a function of its
+   * inputs.
    */
   readonly clock?: ClockChoice | undefined;
   /** Put the debug-exit device at port 0xf4. Default false. */

@@ -58,3 +58,9 @@ Deno.test("by the virtual clock a guest without a deadline sleeps until a signal
   assert(performance.now() - before < 500);
   assertEquals(clock.nowNs(), 0);
 });
+
+Deno.test("an access to a device takes a microsecond by the virtual clock only", () => {
+  const clock = new VirtualClock();
+  assertEquals([clock.access(), clock.access(), clock.nowNs()], [true, true, 2000]);
+  assertEquals(new RealClock().access(), false);
+});
