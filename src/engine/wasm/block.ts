@@ -14,6 +14,8 @@ const MAX_BLOCKS = 1024;
 /** What is kept at most of a guest that makes code without end: instructions and pages. */
 const MAX_KEPT_INSNS = 1 << 19;
 const MAX_KEPT_PAGES = 1 << 13;
+/** The index of a page without blocks. */
+const NO_BLOCKS = new Uint16Array(PAGE);
 /** Code size of a page that has been given up: no vCPU finds it any more. */
 const STALE = -1;
 
@@ -41,7 +43,7 @@ export class CodePage {
   /** Longest block that is worth decoding: short where code is overwritten all the time. */
   maxInsns = MAX_INSNS;
   /** By offset in the page: position in `blocks` + 1, or 0. */
-  readonly #index = new Uint16Array(PAGE);
+  #index = NO_BLOCKS;
   readonly #blocks: (Block | undefined)[] = [];
   /** Positions in `blocks` that are free. */
   readonly #free: number[] = [];
@@ -68,6 +70,7 @@ export class CodePage {
       : this.drop(0, PAGE + 1);
     const at = this.#free.pop() ?? this.#blocks.length;
     this.#blocks[at] = block;
+    if (this.#index === NO_BLOCKS) this.#index = new Uint16Array(PAGE);
     this.#index[block.start] = at + 1;
     this.#live++;
     this.#longest = Math.max(this.#longest, block.end - block.start);

@@ -39,6 +39,8 @@ export class GuestMmu {
   readonly mmu: Mmu;
   readonly tables: RegionTables;
   readonly code: CodeCache;
+  /** How often a page has lost its last decoded code: a tracked page may be a plain one again. */
+  untracked = 0;
   /** Called when decoded code has been overwritten. */
   onCodeWritten: () => void = () => {};
 
@@ -85,6 +87,7 @@ export class GuestMmu {
 
   #track(gfn: Gfn, on: boolean): void {
     const slot = this.mmu.findMemslot(gfn);
+    if (!on) this.untracked++;
     if (slot === undefined) return;
     if (on) this.mmu.writeTracking.track(slot, gfn);
     else this.mmu.writeTracking.untrack(slot, gfn);

@@ -29,6 +29,8 @@ const PAGE = 4096;
 const OFFSET = PAGE - 1;
 /** Pages of code whose translation is kept. */
 const CODE_ENTRIES = 256;
+/** Translations that are kept of pages that the TLB cannot have. */
+const SLOW_ENTRIES = 64;
 
 /** What an address leads to. */
 class Place {
@@ -38,6 +40,16 @@ class Place {
   gpa = 0 as Gpa;
   /** A write does not simply land: ROM, a shadowed page table, code. */
   special = false;
+}
+
+/** What a page leads to that is not in the TLB because every access to it needs a look. */
+class SlowPage extends Place {
+  /** Linear address of the page, and the kind of access. */
+  lo = NO_TAG;
+  hi = 0;
+  access = 0;
+  /** `GuestMmu.untracked` at that time: the page may be a plain one again. */
+  untracked = 0;
 }
 
 /** Translates for one vCPU. */
@@ -59,6 +71,9 @@ export class Paging {
   /** Code pages by linear page: halves of the tag by user and supervisor, and the pages. */
   readonly #codeTags = new Int32Array(CODE_ENTRIES * 4);
   readonly #codePages: (CodePage | undefined)[] = new Array(CODE_ENTRIES * 2).fill(undefined);
+  /** Devices, ROM and tracked pages that have been accessed since the last flush. */
+  readonly #slow = Array.from({ length: SLOW_ENTRIES }, () => new SlowPage());
+  #hasSlow = false;
   /** Frame of the last translation, and whether it is global. */
   #gfn = 0 as Gfn;
   #global = false;
@@ -148,6 +163,7 @@ export class Paging {
     this.#filledCount = 0;
     this.#codeTags.fill(NO_TAG);
     this.#codePages.fill(undefined);
+    this.#flushSlow();
   }
 
   /** Forgets all translations but global ones (SDM 3A §4.10.4.1). */
@@ -161,6 +177,13 @@ export class Paging {
     }
     this.#filledCount = kept;
     this.#codeTags.fill(NO_TAG);
+    this.#flushSlow();
+  }
+
+  #flushSlow(): void {
+    if (!this.#hasSlow) return;
+    for (let i = 0; i < SLOW_ENTRIES; i++) this.#slow[i].lo = NO_TAG;
+    this.#hasSlow = false;
   }
 
   /** Forgets the page of one address: `Tlb` of the MMU. */
@@ -177,6 +200,8 @@ export class Paging {
         this.#codeTags[at * 2] = NO_TAG;
       }
     }
+    this.#slow[slowEntry(lo, Access.READ)].lo = NO_TAG;
+    this.#slow[slowEntry(lo, Access.WRITE)].lo = NO_TAG;
   }
 
   /** The decoded code of the page that instructions at `hi:lo` come from; undefined: no RAM there. */
@@ -205,14 +230,17 @@ export class Paging {
     return page;
   }
 
-  /** Copies up to `length` bytes of code at `hi:lo`, all in one page, into `into`; may raise. */
+  /** Copies `length` bytes of code at `hi:lo`, all in one page, into `into`; may raise. */
   fetch(lo: number, hi: number, length: number, into: Uint8Array, at: number): void {
-    const cpu = this.#cpu;
-    if (!this.isCanonical(hi)) cpu.raise(Vector.GP);
-    const place = this.#first;
-    this.#translate(place, lo, hi, Access.FETCH | (cpu.cpl === 3 ? Access.USER : 0));
-    this.#readPart(place, length, SCRATCH_AT);
-    into.set(cpu.u8.subarray(SCRATCH_AT, SCRATCH_AT + length), at);
+    const { ramBytes, u8 } = this.#cpu;
+    const code = this.codePage(lo, hi);
+    if (code !== undefined) {
+      const from = code.page * PAGE + (lo & OFFSET);
+      for (let i = 0; i < length; i++) into[at + i] = ramBytes[from + i];
+      return;
+    }
+    this.#readPart(this.#first, length, SCRATCH_AT); // where `codePage` has found no RAM
+    for (let i = 0; i < length; i++) into[at + i] = u8[SCRATCH_AT + i];
   }
 
   /** Reads `size` bytes, up to 64, to the scratch space. */
@@ -283,6 +311,16 @@ export class Paging {
 
   /** Fills in where `hi:lo` leads, and the TLB when it may; raises #PF. */
   #translate(place: Place, lo: number, hi: number, access: number): void {
+    const slow = this.#slow[slowEntry(lo, access)];
+    if (
+      slow.lo === (lo & ~OFFSET) && slow.hi === hi && slow.access === access &&
+      slow.untracked === this.#guest.untracked
+    ) {
+      place.offset = slow.offset < 0 ? -1 : slow.offset + (lo & OFFSET);
+      place.gpa = slow.gpa + (lo & OFFSET) as Gpa;
+      place.special = slow.special;
+      return;
+    }
     this.tlbMisses++;
     const { vcpu } = this;
     const fill = this.#fill;
@@ -312,16 +350,29 @@ export class Paging {
       case FillResult.MMIO:
         place.offset = -1;
         place.special = false;
-        return;
+        return this.#keepSlow(slow, place, lo, hi, access);
       case FillResult.EMULATE:
         place.offset = this.#offsetOf(fill.gfn) + (lo & OFFSET);
         place.special = true;
-        return;
+        return this.#keepSlow(slow, place, lo, hi, access);
       case FillResult.GUEST_FAULT:
         return this.#pageFault(lo, hi, this.#takeGuestFault());
       default:
         return this.#fail(result);
     }
+  }
+
+  /** Remembers a page that the TLB cannot have. */
+  #keepSlow(slow: SlowPage, place: Place, lo: number, hi: number, access: number): void {
+    if ((access & Access.FETCH) !== 0) return;
+    this.#hasSlow = true;
+    slow.lo = lo & ~OFFSET;
+    slow.hi = hi;
+    slow.access = access;
+    slow.untracked = this.#guest.untracked;
+    slow.gpa = place.gpa - (lo & OFFSET) as Gpa;
+    slow.offset = place.offset < 0 ? -1 : place.offset - (lo & OFFSET);
+    slow.special = place.special;
   }
 
   /** Walks the guest's tables; returns the rights that may be cached. */
@@ -451,6 +502,12 @@ export class Paging {
 /** Position of the entry for a code page; user and supervisor code have halves of their own. */
 function codeEntry(lo: number, half: number): number {
   return half * CODE_ENTRIES + (lo >>> 12 & CODE_ENTRIES - 1);
+}
+
+/** Position of the entry for a page that the TLB cannot have; reads and writes have their own. */
+function slowEntry(lo: number, access: number): number {
+  const write = (access & Access.WRITE) !== 0 ? 1 : 0;
+  return (lo >>> 11 & ~1 | write) & SLOW_ENTRIES - 1;
 }
 
 /**
