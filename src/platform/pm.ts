@@ -13,8 +13,13 @@ export const PM_TIMER_HZ = 3_579_545;
 /** SLP_TYP of S5: the DSDT's \_S5 says so, and programs for other PCs write it without looking. */
 export const SLEEP_TYPE_S5 = 0;
 
-/** PM1 status and enable bits that exist here (§4.8.3.1.1). */
-const Event = { TIMER: 0x0001, POWER_BUTTON: 0x0100, ALL: 0x0101 } as const;
+/** PM1 status bits that rise here (§4.8.3.1.1). */
+const Event = { TIMER: 0x0001, POWER_BUTTON: 0x0100 } as const;
+/**
+ * PM1 enable bits that can be set: those of the events, of the global lock and of the RTC alarm
+ * (§4.8.3.1.2). A guest that enables one reads it back, and takes the hardware for broken without.
+ */
+const ENABLE_MASK = 0x0521;
 /** PM1 control (§4.8.3.2.1). */
 const Control = { SCI_EN: 0x0001, SLP_TYP: 0x1c00, SLP_TYP_SHIFT: 10, SLP_EN: 0x2000 } as const;
 /** What the guest may set and read back: BM_RLD, and the sleep type. */
@@ -94,10 +99,10 @@ export class PowerManagement implements PortDevice {
         break;
       case Port.PM1_EVENT + 2:
         this.#advance();
-        this.#enable = ((this.#enable & 0xff00) | value) & Event.ALL;
+        this.#enable = ((this.#enable & 0xff00) | value) & ENABLE_MASK;
         break;
       case Port.PM1_EVENT + 3:
-        this.#enable = ((this.#enable & 0x00ff) | (value << 8)) & Event.ALL;
+        this.#enable = ((this.#enable & 0x00ff) | (value << 8)) & ENABLE_MASK;
         break;
       case Port.PM1_CONTROL:
         this.#writeControl((this.#control & 0xff00) | value);

@@ -68,7 +68,7 @@ Deno.test("PM power button raises the SCI when it is enabled, until its status i
   assertEquals(sci.level, false);
   assertEquals(pm.readPort(STATUS, 2), 0x0100);
   pm.writePort(ENABLE, 2, 0xffff);
-  assertEquals(pm.readPort(ENABLE, 2), 0x0101);
+  assertEquals(pm.readPort(ENABLE, 2), 0x0521);
   assertEquals(sci.level, true);
   pm.writePort(STATUS, 2, 0x0001); // another bit
   assertEquals(sci.level, true);
@@ -108,6 +108,15 @@ Deno.test("PM timer status can be cleared before anyone has seen it", () => {
   pm.writePort(ENABLE, 1, 0x00);
   pm.writePort(ENABLE, 1, 0x01); // it is up although nobody polled
   assertEquals(sci.level, true);
+});
+
+Deno.test("PM enable keeps the bits that there are, of events that never happen too", () => {
+  const { pm, sci } = board();
+  pm.writePort(ENABLE, 2, 0xffff);
+  assertEquals(pm.readPort(ENABLE, 2), 0x0521);
+  pm.writePort(ENABLE, 1, 0x20);
+  assertEquals(pm.readPort(ENABLE, 2), 0x0520);
+  assertEquals([pm.readPort(STATUS, 2), sci.level], [0, false]);
 });
 
 Deno.test("PM registers can be read and written in any width", () => {
