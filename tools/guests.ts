@@ -49,6 +49,7 @@ const RECIPES = {
   ports: { link: "multiboot" },
   mmio: { link: "multiboot" },
   mmio_top: { link: "multiboot" },
+  assist: { link: "multiboot" },
   smp: { link: "multiboot" },
   timer: { link: "multiboot" },
   linuxboot: { link: "rom", folder: LINUXBOOT, optionRom: true },

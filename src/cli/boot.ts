@@ -53,6 +53,9 @@ export const boot = command({
       "the guest's time with the wasm engine: real, the default when stdin is a terminal, or virtual",
       reader.clock,
     ),
+    "no-assist": flag(
+      "end the run at the first instruction that KVM does not know, instead of interpreting it",
+    ),
     "debug-exit": flag("let the guest end the run with a status by port 0xf4"),
     timeout: value("SECONDS", "end the run after so long", reader.seconds),
     trace: value(
@@ -89,6 +92,7 @@ export const boot = command({
       engine: options.engine,
       mmu: options.mmu,
       clock: options.clock,
+      assist: !options["no-assist"],
       debugExit: options["debug-exit"],
       timeoutMs: options.timeout,
     };

@@ -8,12 +8,8 @@
 /** Bytes of one port access. */
 export type PortSize = 1 | 2 | 4;
 
-/** Outside of RAM. Everything happens on the thread that runs the vCPUs. */
-export interface CpuBus {
-  /** The unsigned value of `size` bytes at `port`, 0 to 0xffff. */
-  readPort(port: number, size: PortSize): number;
-  /** Writes the low `size` bytes of `value` to `port`. */
-  writePort(port: number, size: PortSize, value: number): void;
+/** Device memory. */
+export interface MmioBus {
   /**
    * vCPU `vcpu` reads `size` bytes (1 to 8) at guest physical address `gpa`, little-endian into
    * `into` from `at` on. An enabled local APIC's page is that vCPU's own.
@@ -21,6 +17,14 @@ export interface CpuBus {
   readMmio(vcpu: number, gpa: number, size: number, into: DataView, at: number): void;
   /** vCPU `vcpu` writes `size` bytes (1 to 8), little-endian in `from` from `at` on. */
   writeMmio(vcpu: number, gpa: number, size: number, from: DataView, at: number): void;
+}
+
+/** Outside of RAM. Everything happens on the thread that runs the vCPUs. */
+export interface CpuBus extends MmioBus {
+  /** The unsigned value of `size` bytes at `port`, 0 to 0xffff. */
+  readPort(port: number, size: PortSize): number;
+  /** Writes the low `size` bytes of `value` to `port`. */
+  writePort(port: number, size: PortSize, value: number): void;
   /** By vCPU. */
   readonly localApics: readonly LocalApicPort[];
 }

@@ -6,14 +6,14 @@
 import type { Entry } from "../boot/boot.ts";
 import { MapType, ramMap } from "../boot/memory_map.ts";
 import type { ByteSink, ByteSource } from "../devices/byte_stream.ts";
-import type { CpuBus } from "../engine/cpu_bus.ts";
+import type { CpuBus, MmioBus } from "../engine/cpu_bus.ts";
 import type { BusEngine, ChipEngine, Engine } from "../engine/engine.ts";
 import { Irqchip } from "../platform/irqchip/irqchip.ts";
 import { buildPc, type Pc } from "../platform/pc.ts";
 import type { MachineClock } from "./clock.ts";
 import { ExitRunner } from "./exit_runner.ts";
 import { forFirmware, type GuestSource, KVM_PAGES, load } from "./load.ts";
-import { MachineBus, SignalRelay } from "./machine_bus.ts";
+import { DeviceMemory, MachineBus, SignalRelay } from "./machine_bus.ts";
 import type { MachineOutcome } from "./outcome.ts";
 import type { Runner } from "./runner.ts";
 import { SliceRunner } from "./slice_runner.ts";
@@ -21,8 +21,8 @@ import { Counter, epochMs } from "./stats.ts";
 
 /** Makes the engine, which the machine then owns. */
 export type EngineMaker =
-  /** With interrupt controllers and timer of its own. */
-  | { readonly irqchip: "engine"; readonly create: () => ChipEngine }
+  /** With interrupt controllers and timer of its own; device memory is there when the guest runs. */
+  | { readonly irqchip: "engine"; readonly create: (devices: MmioBus) => ChipEngine }
   /** With the machine's, behind a bus that is complete when the engine is made. */
   | { readonly irqchip: "machine"; readonly create: (bus: CpuBus) => BusEngine };
 
@@ -64,8 +64,10 @@ export class Machine implements Disposable {
     using unlessBuilt = new DisposableStack();
     let pc: Pc;
     if (config.engine.irqchip === "engine") {
-      const engine = unlessBuilt.use(config.engine.create());
+      const devices = new DeviceMemory(config.counters);
+      const engine = unlessBuilt.use(config.engine.create(devices));
       pc = this.#buildPc(config, (gsi, level) => engine.setIrqLine(gsi, level));
+      devices.connect(pc.mmio);
       this.#runner = new ExitRunner(engine, { ...config, pc }, config.setAlarm);
       this.engine = engine;
     } else {

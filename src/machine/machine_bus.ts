@@ -3,7 +3,8 @@
  * local APICs. Accesses are counted as a kernel's exits would be.
  */
 
-import type { CpuBus, CpuSignals, LocalApicPort, PortSize } from "../engine/cpu_bus.ts";
+import type { MmioBus as Mmio } from "../devices/bus.ts";
+import type { CpuBus, CpuSignals, LocalApicPort, MmioBus, PortSize } from "../engine/cpu_bus.ts";
 import type { Irqchip } from "../platform/irqchip/irqchip.ts";
 import type { Pc } from "../platform/pc.ts";
 import { Counter } from "./stats.ts";
@@ -63,6 +64,31 @@ export class MachineBus implements CpuBus {
       this.#pc.mmio.write(gpa, size, from, at);
     }
     this.#listener.hurry();
+  }
+}
+
+/** Device memory of a PC that is not there yet when its engine is made. */
+export class DeviceMemory implements MmioBus {
+  readonly #counters: Float64Array;
+  #mmio: Mmio | undefined;
+
+  constructor(counters: Float64Array) {
+    this.#counters = counters;
+  }
+
+  /** From now on accesses go to `mmio`. */
+  connect(mmio: Mmio): void {
+    this.#mmio = mmio;
+  }
+
+  readMmio(_vcpu: number, gpa: number, size: number, into: DataView, at: number): void {
+    this.#counters[Counter.MMIO_READ]++;
+    this.#mmio?.read(gpa, size, into, at);
+  }
+
+  writeMmio(_vcpu: number, gpa: number, size: number, from: DataView, at: number): void {
+    this.#counters[Counter.MMIO_WRITE]++;
+    this.#mmio?.write(gpa, size, from, at);
   }
 }
 

@@ -26,6 +26,11 @@ const RELEASE_MS = 1000;
 /** A thread that has not stopped after so many milliseconds never will: that is a defect. */
 const GIVE_UP_MS = 10_000;
 
+/** Which engine, without what the thread has for it. */
+export type EngineWish =
+  | Omit<EngineSetup & { readonly name: "kvm" }, "control">
+  | EngineSetup & { readonly name: "wasm" };
+
 /** How a machine's thread ended. */
 export interface ThreadEnd {
   readonly outcome: MachineOutcome;
@@ -79,24 +84,26 @@ export class MachineThread implements AsyncDisposable {
   }
 
   /**
-   * Builds the machine and starts the guest, on KVM where `engine` is undefined; resolves with the
-   * description of what was loaded. The thread takes over the buffers of `transfer`.
+   * Builds the machine and starts the guest; resolves with the description of what was loaded. The
+   * thread takes over the buffers of `transfer`.
    * @throws DenovisorError of the machine, `kvm-unavailable` when it cannot be stopped from here.
    */
   start(
     setup: Omit<MachineSetup, "shared" | "engine" | "cpus">,
-    engine: EngineSetup & { readonly name: "wasm" } | undefined,
+    engine: EngineWish,
     transfer: readonly ArrayBuffer[],
   ): Promise<string> {
     if (this.#state === "gone") return this.#ready.promise; // its thread failed
-    if (engine === undefined) {
+    if (engine.name === "kvm") {
       this.#useKvm().start();
       this.#resources.use(new AlarmClock(this.shared.alarm, () => this.raise(Signal.DEADLINE)));
     }
     const message: MachineSetup = {
       ...setup,
       cpus: this.#cpus,
-      engine: engine ?? { name: "kvm", control: this.#useKvm().control.buffer },
+      engine: engine.name === "wasm"
+        ? engine
+        : { ...engine, control: this.#useKvm().control.buffer },
       shared: this.shared,
     };
     this.#worker.postMessage(message, [...transfer]);

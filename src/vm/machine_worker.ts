@@ -7,8 +7,11 @@
 
 import { asDenovisorError } from "../base/errors.ts";
 import { RingReader, RingWriter } from "../base/ring.ts";
+import type { CpuidLeaf } from "../cpu/cpuid.ts";
+import type { MmioBus } from "../engine/cpu_bus.ts";
 import { KvmControl } from "../engine/kvm/control.ts";
 import { KvmEngine } from "../engine/kvm/kvm_engine.ts";
+import { WasmAssist } from "../engine/wasm/assist.ts";
 import { WasmEngine } from "../engine/wasm/wasm_engine.ts";
 import { AlarmSetter } from "../machine/alarm.ts";
 import { type MachineClock, RealClock, VirtualClock } from "../machine/clock.ts";
@@ -67,7 +70,13 @@ function makerOf(
 ): EngineMaker {
   if (engine.name === "kvm") {
     const control = KvmControl.attach(engine.control);
-    return { irqchip: "engine", create: () => new KvmEngine({ memory, cpus, control }) };
+    const create = (devices: MmioBus) => {
+      const assist = (cpuid: readonly CpuidLeaf[]) => {
+        return new WasmAssist({ memory, cpus, cpuid, devices });
+      };
+      return new KvmEngine({ memory, cpus, control, assist: engine.assist ? assist : undefined });
+    };
+    return { irqchip: "engine", create };
   }
   const { mmu } = engine;
   return { irqchip: "machine", create: (bus) => new WasmEngine({ memory, cpus, bus, clock, mmu }) };

@@ -11,7 +11,7 @@ import type { ClockChoice, MmuChoice } from "./options.ts";
 /** Which engine, and what it takes to make it. */
 export type EngineSetup =
   /** `control`: of `KvmControl`. */
-  | { readonly name: "kvm"; readonly control: SharedArrayBuffer }
+  | { readonly name: "kvm"; readonly assist: boolean; readonly control: SharedArrayBuffer }
   | { readonly name: "wasm"; readonly mmu: MmuChoice; readonly clock: ClockChoice };
 
 /** To the worker, once: the machine to build and run. */

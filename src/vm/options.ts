@@ -44,6 +44,11 @@ export interface VmOptions {
    * inputs.
    */
   readonly clock?: ClockChoice | undefined;
+  /**
+   * With KVM: complete instructions that the host's KVM does not know by the wasm engine's
+   * interpreter. Default true; otherwise the first of them ends the run.
+   */
+  readonly assist?: boolean | undefined;
   /** Put the debug-exit device at port 0xf4. Default false. */
   readonly debugExit?: boolean | undefined;
   /** The run ends with the outcome "timeout" after so many milliseconds from the start of `boot`. */
@@ -64,6 +69,7 @@ export interface CheckedOptions {
   /** Undefined: not given. */
   readonly mmu: MmuChoice | undefined;
   readonly clock: ClockChoice | undefined;
+  readonly assist: boolean;
   readonly debugExit: boolean;
   readonly timeoutMs: number | undefined;
 }
@@ -87,6 +93,7 @@ const NAMES = [
   "engine",
   "mmu",
   "clock",
+  "assist",
   "debugExit",
   "timeoutMs",
 ];
@@ -108,6 +115,7 @@ export function checkOptions(options: VmOptions): CheckedOptions {
     engine = "auto",
     mmu,
     clock,
+    assist = true,
     debugExit = false,
     timeoutMs,
   } = options;
@@ -137,6 +145,7 @@ export function checkOptions(options: VmOptions): CheckedOptions {
   if (clock !== undefined && clock !== "real" && clock !== "virtual") {
     throw wrong("clock", clock, "real or virtual");
   }
+  if (typeof assist !== "boolean") throw wrong("assist", assist, "true or false");
   if (typeof debugExit !== "boolean") throw wrong("debugExit", debugExit, "true or false");
   if (
     timeoutMs !== undefined && !(timeoutMs > 0 && timeoutMs <= MAX_TIMEOUT_MS)
@@ -153,6 +162,7 @@ export function checkOptions(options: VmOptions): CheckedOptions {
     engine,
     mmu,
     clock,
+    assist,
     debugExit,
     timeoutMs,
   };

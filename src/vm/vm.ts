@@ -90,10 +90,10 @@ export class Vm implements AsyncDisposable {
       const extra = regionsOutsideRam(regions, memoryBytes);
       const { handle } = GuestMemory.allocate(memoryBytes, romBytes, extra);
       const memory = pagedMemory(thread, handle, regions, paging);
-      const { mmu = "tdp", clock = "virtual" } = checked;
+      const { mmu = "tdp", clock = "virtual", assist } = checked;
       const description = await thread.start(
         { memory: handle, source, firmware, debugExit },
-        engine.name === "kvm" ? undefined : { name: "wasm", mmu, clock },
+        engine.name === "kvm" ? { name: "kvm", assist } : { name: "wasm", mmu, clock },
         buffersOf(source, firmware),
       );
       return new Vm({ thread, memory, engine, description, options: checked, startMs });

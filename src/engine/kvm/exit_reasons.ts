@@ -65,15 +65,21 @@ export function describeShutdown(vcpu: ExitedVcpu, guest: GuestAccess): string {
     `(vector ${vector}${error}), ${cr2}${code}`;
 }
 
+/** Whether an internal error is that KVM does not know an instruction. */
+export function isEmulationFailure(run: DataView): boolean {
+  const suberror = run.getUint32(offsetOf(KvmRun, "internal.suberror"), true);
+  return suberror === KVM_INTERNAL_ERROR_EMULATION;
+}
+
 /** KVM gave up on the guest. */
 export function describeInternalError(vcpu: ExitedVcpu, guest: GuestAccess): string {
-  const suberror = vcpu.view.getUint32(offsetOf(KvmRun, "internal.suberror"), true);
-  if (suberror === KVM_INTERNAL_ERROR_EMULATION) {
+  if (isEmulationFailure(vcpu.view)) {
     const bytes = exitInstruction(vcpu.view) ?? guestInstruction(vcpu, guest);
     const text = bytes.length === 0 ? "cannot be read" : spell(bytes);
     return `KVM cannot emulate the instruction on vCPU ${vcpu.index} at ${where(vcpu.state)}: ` +
       `its bytes ${bytes.length === 0 ? text : `are ${text}`}`;
   }
+  const suberror = vcpu.view.getUint32(offsetOf(KvmRun, "internal.suberror"), true);
   const meaning = INTERNAL_ERRORS[suberror] ?? `suberror ${suberror}`;
   const data = internalData(vcpu.view);
   return `KVM met ${meaning} on vCPU ${vcpu.index} at ${where(vcpu.state)}` +

@@ -10,8 +10,10 @@
 import { DenovisorError } from "../../base/errors.ts";
 import { offsetOf } from "../../base/struct.ts";
 import { join32 } from "../../base/u64.ts";
+import type { CpuidLeaf } from "../../cpu/cpuid.ts";
 import { CpuState } from "../../cpu/state.ts";
 import type { GuestMemory } from "../../memory/guest_memory.ts";
+import { Assisted, type InstructionAssist } from "../assist.ts";
 import { type ChipEngine, Exit, ExitCode } from "../engine.ts";
 import { ApCommand, ApSlot, ApState, IMMEDIATE_EXIT, KvmControl } from "./control.ts";
 import { Errno, errnoName } from "./errno.ts";
@@ -23,8 +25,10 @@ import {
   describeUnknownExit,
   type ExitedVcpu,
   type GuestAccess,
+  isEmulationFailure,
 } from "./exit_reasons.ts";
 import { Ioctl } from "./ioctls.ts";
+import { KvmAssist } from "./kvm_assist.ts";
 import { KVM_EXIT_IO_OUT, KvmCap, KvmExit, KvmRun } from "./kvm_abi.ts";
 import { guestCpuid, setCpuid, supportedCpuid } from "./kvm_cpuid.ts";
 import { extension } from "./kvm_device.ts";
@@ -81,6 +85,11 @@ export interface KvmEngineOptions {
   /** Shared with kickers and with the threads of vCPUs 1 to cpus - 1; needed for those. */
   readonly control?: KvmControl;
   /**
+   * Makes what completes instructions that KVM does not know, given what CPUID tells the guest; it is
+   * called when the first of them comes. Without it they end the run.
+   */
+  readonly assist?: ((cpuid: readonly CpuidLeaf[]) => InstructionAssist) | undefined;
+  /**
    * For tests only: cuts `Exit.gpa` to 32 bits. Devices are then found at the low alias of an
    * address, while the guest's mappings keep the whole of it.
    */
@@ -98,6 +107,7 @@ export class KvmEngine implements ChipEngine {
   readonly #slots: readonly ApSlot[];
   readonly #vm: KvmVm;
   readonly #state: KvmStateAccess;
+  readonly #assist: KvmAssist | undefined;
   readonly #symbols: ShimSymbols;
   readonly #resources: DisposableStack;
   readonly #counts = new Float64Array(REASONS);
@@ -149,11 +159,13 @@ export class KvmEngine implements ChipEngine {
     this.vcpus = Array.from({ length: cpus }, (_, index) => {
       return undo.use(new KvmVcpu(shim, this.#vm, index, access));
     });
-    this.#identify();
+    const cpuid = this.#identify();
     this.#gpaHighMask = options.maskMmioTo32Bits === true ? 0 : 0xffff_ffff;
     this.#boot = this.vcpus[0];
     this.#bootFd = this.#boot.fd;
     this.#state = new KvmStateAccess(this.#vm.scratch, this.#bootFd);
+    const { assist } = options;
+    if (assist !== undefined) this.#assist = new KvmAssist(() => assist(cpuid), this.#state);
     this.#slots = this.vcpus.slice(1).map((vcpu) => {
       const slot = this.#control.slot(vcpu.index);
       slot.fd = vcpu.fd;
@@ -193,7 +205,7 @@ export class KvmEngine implements ChipEngine {
     const stats: Record<string, number> = { exits: this.#signals, signal_exits: this.#signals };
     for (let reason = 0; reason < REASONS; reason++) stats.exits += this.#counts[reason];
     for (const [name, reason] of COUNTERS) stats[name] = this.#counts[reason];
-    return { ...stats, ...this.#lastKernelStats ?? this.#kernelStats() };
+    return { ...stats, ...this.#assist?.stats(), ...this.#lastKernelStats ?? this.#kernelStats() };
   }
 
   /** Ends every vCPU's thread, then closes and unmaps all that the engine opened. */
@@ -265,8 +277,7 @@ export class KvmEngine implements ChipEngine {
         return ExitCode.SYSTEM_EVENT;
       }
       case KvmExit.INTERNAL_ERROR:
-        exit.reason = describeInternalError(this.#exited(vcpu), this.#guest);
-        return ExitCode.FAILED;
+        return isEmulationFailure(vcpu.view) ? this.#tryAssist(vcpu) : this.#internalError(vcpu);
       case KvmExit.FAIL_ENTRY:
         exit.reason = describeFailEntry(this.#exited(vcpu));
         return ExitCode.FAILED;
@@ -274,6 +285,31 @@ export class KvmEngine implements ChipEngine {
         exit.reason = describeUnknownExit(this.#exited(vcpu));
         return ExitCode.FAILED;
     }
+  }
+
+  #internalError(vcpu: KvmVcpu, more = ""): ExitCode {
+    this.exit.reason = describeInternalError(this.#exited(vcpu), this.#guest) + more;
+    return ExitCode.FAILED;
+  }
+
+  /**
+   * KVM does not know an instruction: the assist completes it, if there is one. No other vCPU runs
+   * meanwhile, so that an access of any width, locked or not, is atomic.
+   */
+  #tryAssist(vcpu: KvmVcpu): number {
+    const assist = this.#assist;
+    if (assist === undefined) return this.#internalError(vcpu);
+    this.#slots.forEach((_, i) => {
+      if (i + 1 !== vcpu.index) this.#parkThread(i + 1);
+    });
+    const result = assist.complete(vcpu.index, vcpu.fd);
+    if (result === Assisted.REFUSED) return this.#internalError(vcpu, `; ${assist.reason}`);
+    if (result === Assisted.SHUTDOWN) {
+      this.exit.reason = assist.reason;
+      return ExitCode.SHUTDOWN;
+    }
+    if (this.#parked) this.#startThreads();
+    return NOTHING;
   }
 
   /** KVM_RUN of vCPU 0 came back without an exit. */
@@ -413,18 +449,21 @@ export class KvmEngine implements ChipEngine {
     }
   }
 
-  /** Gives every vCPU its CPUID table, and MSRs that go with it. */
-  #identify(): void {
+  /** Gives every vCPU its CPUID table, and MSRs that go with it; returns vCPU 0's table. */
+  #identify(): readonly CpuidLeaf[] {
     const { scratch, device } = this.#vm;
     const supported = supportedCpuid(scratch, device.fd);
     const tscDeadline = extension(scratch, device.fd, KvmCap.TSC_DEADLINE_TIMER) > 0;
-    for (const vcpu of this.vcpus) {
+    const tables = this.vcpus.map((vcpu) => {
       // An old or unusual KVM may not say: then the guest measures for itself.
       const tscKhz = Math.max(scratch.tryPlainIoctl(vcpu.fd, Ioctl.GET_TSC_KHZ, 0), 0);
       const { index } = vcpu;
       const cpus = this.vcpus.length;
-      setCpuid(scratch, vcpu.fd, guestCpuid(supported, { index, cpus, tscKhz, tscDeadline }));
+      const table = guestCpuid(supported, { index, cpus, tscKhz, tscDeadline });
+      setCpuid(scratch, vcpu.fd, table);
       setFirmwareMsrs(scratch, vcpu.fd);
-    }
+      return table;
+    });
+    return tables[0];
   }
 }

@@ -12,6 +12,7 @@ import {
   NO_VECTOR,
   Seg,
   State,
+  STATE_BYTES,
   STATE_MSRS,
   XSAVE_BYTES,
 } from "../../cpu/state.ts";
@@ -39,12 +40,13 @@ const fields = (type: CType, names: Readonly<Record<string, number>>): FieldMap 
   Object.entries(names).map(([name, state]) => [state, offsetOf(type, name)]);
 
 /** General registers in encoding order, then RIP and RFLAGS: they are adjacent in CpuState. */
-const REGS: FieldMap = [
+export const REGISTER_FIELDS: FieldMap = [
   ...["rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi"],
   ...["r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "rip", "rflags"],
 ].map((name, index) => [State.GPR + index * 8, offsetOf(KvmRegs, name)]);
 
-const CONTROL: FieldMap = fields(KvmSregs, {
+/** Control registers, EFER and IA32_APIC_BASE in kvm_sregs. */
+export const CONTROL_FIELDS: FieldMap = fields(KvmSregs, {
   cr0: State.CR0,
   cr2: State.CR2,
   cr3: State.CR3,
@@ -128,16 +130,42 @@ export class KvmStateAccess {
     this.#writeSregs(vcpuFd, from);
     this.#writeXcr0(vcpuFd, from);
     this.#writeXsave(vcpuFd, from);
-    this.#scratch.clear(KvmRegs.size);
-    this.#copyIn(REGS, from);
-    this.#set(vcpuFd, Ioctl.SET_REGS, KvmRegs, "general registers", from);
-    this.#scratch.clear(KvmDebugregs.size);
-    this.#copyIn(DEBUG, from);
-    this.#set(vcpuFd, Ioctl.SET_DEBUGREGS, KvmDebugregs, "debug registers", from);
-    this.#writeMsrs(vcpuFd, from);
-    this.#writeEvents(vcpuFd, from);
-    this.#view.setUint32(0, from.event(Event.MP_STATE), true);
-    this.#set(vcpuFd, Ioctl.SET_MP_STATE, KvmMpState, "run state", from);
+    this.#writeRegs(vcpuFd, from);
+    this.#writeDebug(vcpuFd, from);
+    this.#writeMsrs(vcpuFd, from, this.#msrSlots);
+    this.#writeEvents(vcpuFd, from, KvmEventsValid.NMI_PENDING | KvmEventsValid.SHADOW);
+    this.#writeMpState(vcpuFd, from);
+  }
+
+  /**
+   * Writes the parts of the state in which `to` differs from `from`, which is the vCPU's, and always
+   * the general registers: with them KVM forgets an exception that it has not begun to deliver. An
+   * NMI that comes meanwhile stays pending.
+   * @throws DenovisorError `kvm` when KVM refuses a value
+   */
+  writeChanges(vcpuFd: number, from: CpuState, to: CpuState): void {
+    const differs = (start: number, end: number) => {
+      for (let at = start; at < end; at += 4) {
+        if (from.view.getInt32(at, true) !== to.view.getInt32(at, true)) return true;
+      }
+      return false;
+    };
+    const eventDiffers = (field: number) => from.event(field) !== to.event(field);
+    const slots = this.#msrSlots.filter((slot) => {
+      return differs(State.MSRS + slot * 8, State.MSRS + slot * 8 + 8);
+    });
+    if (differs(State.CR0, State.XCR0) || differs(State.APIC_BASE, State.DEBUG)) {
+      this.#writeSregs(vcpuFd, to);
+    }
+    if (differs(State.XCR0, State.APIC_BASE)) this.#writeXcr0(vcpuFd, to);
+    if (differs(State.XSAVE, STATE_BYTES)) this.#writeXsave(vcpuFd, to);
+    this.#writeRegs(vcpuFd, to);
+    if (differs(State.DEBUG, State.EVENTS)) this.#writeDebug(vcpuFd, to);
+    if (slots.length > 0) this.#writeMsrs(vcpuFd, to, slots);
+    if (eventDiffers(Event.SHADOW) || eventDiffers(Event.NMI)) {
+      this.#writeEvents(vcpuFd, to, KvmEventsValid.SHADOW);
+    }
+    if (eventDiffers(Event.MP_STATE)) this.#writeMpState(vcpuFd, to);
   }
 
   #get(fd: number, request: number, type: CType, what: string): void {
@@ -160,50 +188,36 @@ export class KvmStateAccess {
 
   #readRegs(fd: number, into: CpuState): void {
     this.#get(fd, Ioctl.GET_REGS, KvmRegs, "general registers");
-    this.#copyOut(REGS, into);
+    this.#copyOut(REGISTER_FIELDS, into);
+  }
+
+  #writeRegs(fd: number, from: CpuState): void {
+    this.#scratch.clear(KvmRegs.size);
+    this.#copyIn(REGISTER_FIELDS, from);
+    this.#set(fd, Ioctl.SET_REGS, KvmRegs, "general registers", from);
+  }
+
+  #writeDebug(fd: number, from: CpuState): void {
+    this.#scratch.clear(KvmDebugregs.size);
+    this.#copyIn(DEBUG, from);
+    this.#set(fd, Ioctl.SET_DEBUGREGS, KvmDebugregs, "debug registers", from);
+  }
+
+  #writeMpState(fd: number, from: CpuState): void {
+    this.#view.setUint32(0, from.event(Event.MP_STATE), true);
+    this.#set(fd, Ioctl.SET_MP_STATE, KvmMpState, "run state", from);
   }
 
   #readSregs(fd: number, into: CpuState): void {
-    const view = this.#view;
     this.#get(fd, Ioctl.GET_SREGS, KvmSregs, "system registers");
-    this.#copyOut(CONTROL, into);
-    for (const [seg, at] of SEGMENTS) {
-      let attributes = 0;
-      for (const [offset, shift, mask] of ATTRIBUTES) {
-        attributes |= (view.getUint8(at + offset) & mask) << shift;
-      }
-      if (view.getUint8(at + UNUSABLE) !== 0) attributes &= ~ATTRIBUTES_PRESENT;
-      into.setSegment(seg, {
-        base: view.getBigUint64(at + offsetOf(KvmSegment, "base"), true),
-        limit: view.getUint32(at + offsetOf(KvmSegment, "limit"), true),
-        selector: view.getUint16(at + offsetOf(KvmSegment, "selector"), true),
-        attributes,
-      });
-    }
-    for (const [table, at] of TABLES) {
-      const limit = view.getUint16(at + offsetOf(KvmDtable, "limit"), true);
-      into.setTable(table, view.getBigUint64(at, true), limit);
-    }
+    this.#copyOut(CONTROL_FIELDS, into);
+    copySegmentsOut(this.#view, into);
   }
 
   #writeSregs(fd: number, from: CpuState): void {
-    const view = this.#view;
     this.#scratch.clear(KvmSregs.size);
-    this.#copyIn(CONTROL, from);
-    for (const [seg, at] of SEGMENTS) {
-      const { base, limit, selector, attributes } = from.segment(seg);
-      view.setBigUint64(at + offsetOf(KvmSegment, "base"), BigInt(base), true);
-      view.setUint32(at + offsetOf(KvmSegment, "limit"), limit, true);
-      view.setUint16(at + offsetOf(KvmSegment, "selector"), selector, true);
-      for (const [offset, shift, mask] of ATTRIBUTES) {
-        view.setUint8(at + offset, attributes >> shift & mask);
-      }
-      view.setUint8(at + UNUSABLE, (attributes & ATTRIBUTES_PRESENT) === 0 ? 1 : 0);
-    }
-    for (const [table, at] of TABLES) {
-      view.setBigUint64(at + offsetOf(KvmDtable, "base"), from.get(table), true);
-      view.setUint16(at + offsetOf(KvmDtable, "limit"), Number(from.get(table + 8)), true);
-    }
+    this.#copyIn(CONTROL_FIELDS, from);
+    copySegmentsIn(this.#view, from);
     this.#set(fd, Ioctl.SET_SREGS, KvmSregs, "system registers", from);
   }
 
@@ -257,23 +271,24 @@ export class KvmStateAccess {
   #readMsrs(fd: number, into: CpuState): void {
     const slots = this.#msrSlots;
     slots.forEach((slot, position) => this.#putMsr(position, slot, 0n));
-    this.#checkMsrs(this.#scratch.tryIoctl(fd, Ioctl.GET_MSRS, msrBytes(slots.length)), "read");
+    const done = this.#scratch.tryIoctl(fd, Ioctl.GET_MSRS, msrBytes(slots.length));
+    this.#checkMsrs(done, slots, "read");
     slots.forEach((slot, position) => {
       const at = msrBytes(position) + offsetOf(KvmMsrEntry, "data");
       into.set(State.MSRS + slot * 8, this.#view.getBigUint64(at, true));
     });
   }
 
-  #writeMsrs(fd: number, from: CpuState): void {
-    const slots = this.#msrSlots;
+  #writeMsrs(fd: number, from: CpuState, slots: readonly number[]): void {
     slots.forEach((slot, at) => this.#putMsr(at, slot, from.get(State.MSRS + slot * 8)));
-    this.#checkMsrs(this.#scratch.tryIoctl(fd, Ioctl.SET_MSRS, msrBytes(slots.length)), "set");
+    const done = this.#scratch.tryIoctl(fd, Ioctl.SET_MSRS, msrBytes(slots.length));
+    this.#checkMsrs(done, slots, "set");
   }
 
   /** KVM returns how many MSRs it did; it stops at the first that it refuses. */
-  #checkMsrs(done: number, verb: string): void {
-    if (done === this.#msrSlots.length) return;
-    const msr = STATE_MSRS[this.#msrSlots[Math.max(done, 0)]];
+  #checkMsrs(done: number, slots: readonly number[], verb: string): void {
+    if (done === slots.length) return;
+    const msr = STATE_MSRS[slots[Math.max(done, 0)]];
     const value = this.#view.getBigUint64(msrBytes(Math.max(done, 0)) + 8, true);
     throw new DenovisorError(
       "kvm",
@@ -300,7 +315,8 @@ export class KvmStateAccess {
     into.setEvent(Event.NMI, nmi);
   }
 
-  #writeEvents(fd: number, from: CpuState): void {
+  /** `valid`: which of the parts that have a flag are written, of `KvmEventsValid`. */
+  #writeEvents(fd: number, from: CpuState, valid: number): void {
     const view = this.#view;
     this.#scratch.clear(KvmVcpuEvents.size);
     const put = (name: string, value: number) => view.setUint8(event(name), value);
@@ -322,9 +338,47 @@ export class KvmStateAccess {
     put("nmi.pending", nmi & 1);
     put("nmi.masked", nmi >> 1 & 1);
     put("nmi.injected", nmi >> 2 & 1);
-    const valid = KvmEventsValid.NMI_PENDING | KvmEventsValid.SHADOW;
     view.setUint32(event("flags"), valid, true);
     this.#set(fd, Ioctl.SET_VCPU_EVENTS, KvmVcpuEvents, "events", from);
+  }
+}
+
+/** Copies segments and descriptor tables out of the kvm_sregs at the start of `view`. */
+export function copySegmentsOut(view: DataView, into: CpuState): void {
+  for (const [seg, at] of SEGMENTS) {
+    let attributes = 0;
+    for (const [offset, shift, mask] of ATTRIBUTES) {
+      attributes |= (view.getUint8(at + offset) & mask) << shift;
+    }
+    if (view.getUint8(at + UNUSABLE) !== 0) attributes &= ~ATTRIBUTES_PRESENT;
+    into.setSegment(seg, {
+      base: view.getBigUint64(at + offsetOf(KvmSegment, "base"), true),
+      limit: view.getUint32(at + offsetOf(KvmSegment, "limit"), true),
+      selector: view.getUint16(at + offsetOf(KvmSegment, "selector"), true),
+      attributes,
+    });
+  }
+  for (const [table, at] of TABLES) {
+    const limit = view.getUint16(at + offsetOf(KvmDtable, "limit"), true);
+    into.setTable(table, view.getBigUint64(at, true), limit);
+  }
+}
+
+/** Copies segments and descriptor tables into the kvm_sregs at the start of `view`. */
+export function copySegmentsIn(view: DataView, from: CpuState): void {
+  for (const [seg, at] of SEGMENTS) {
+    const { base, limit, selector, attributes } = from.segment(seg);
+    view.setBigUint64(at + offsetOf(KvmSegment, "base"), BigInt(base), true);
+    view.setUint32(at + offsetOf(KvmSegment, "limit"), limit, true);
+    view.setUint16(at + offsetOf(KvmSegment, "selector"), selector, true);
+    for (const [offset, shift, mask] of ATTRIBUTES) {
+      view.setUint8(at + offset, attributes >> shift & mask);
+    }
+    view.setUint8(at + UNUSABLE, (attributes & ATTRIBUTES_PRESENT) === 0 ? 1 : 0);
+  }
+  for (const [table, at] of TABLES) {
+    view.setBigUint64(at + offsetOf(KvmDtable, "base"), from.get(table), true);
+    view.setUint16(at + offsetOf(KvmDtable, "limit"), Number(from.get(table + 8)), true);
   }
 }
 

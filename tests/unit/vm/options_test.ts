@@ -19,6 +19,7 @@ Deno.test("options have a default each", () => {
     engine: "auto",
     mmu: undefined,
     clock: undefined,
+    assist: true,
     debugExit: false,
     timeoutMs: undefined,
   });
