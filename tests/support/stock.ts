@@ -27,6 +27,7 @@ const FILES = {
   seabios: { package: "seabios", path: /^usr\/share\/seabios\/bios-256k\.bin$/ },
   ipxe: { package: "ipxe", path: /^boot\/ipxe\.lkrn$/ },
   memtest: { package: "memtest86+", path: /^boot\/memtest86\+x64\.bin$/ },
+  memtest32: { package: "memtest86+", path: /^boot\/memtest86\+ia32\.bin$/ },
   busybox: { package: "busybox-static", path: /^(?:usr\/)?bin\/busybox$/ },
   linuxCloud: {
     package: "linux-image-cloud-amd64",
