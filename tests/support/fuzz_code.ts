@@ -125,6 +125,9 @@ const PREFIXES: readonly number[] = [
 
 const [EAX, ECX, EDX, ESI, EDI] = [0, 1, 2, 6, 7];
 
+/** Bytes that one step of a program has at most. */
+const MAX_PIECE = 64;
+
 /** Writes programs. */
 export class FuzzCode {
   readonly #random: Random;
@@ -141,9 +144,13 @@ export class FuzzCode {
   /** `length` bytes of code. */
   program(length: number, focus: Focus): Uint8Array {
     if (focus === "bytes") return this.#random.bytes(length);
-    const code: number[] = [];
-    while (code.length < length) code.push(...this.#piece(focus));
-    return Uint8Array.from(code.slice(0, length));
+    const code = new Uint8Array(length + MAX_PIECE);
+    for (let at = 0; at < length;) {
+      const piece = this.#piece(focus);
+      code.set(piece, at);
+      at += piece.length;
+    }
+    return code.subarray(0, length);
   }
 
   #piece(focus: Focus): number[] {

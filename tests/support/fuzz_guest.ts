@@ -170,7 +170,7 @@ export class FuzzGuests {
         },
       },
       source: { initrds: [], append: "" },
-      firmware: { name: "fuzz", bytes: random.bytes(ROM) },
+      firmware: { name: "fuzz", bytes: noise(random, ROM) },
       console: { input: { take: () => -1 }, output: { put: () => {} } },
       debugOutput: { put: () => {} },
       debugExit: true,
@@ -201,9 +201,14 @@ function prepare(memory: GuestMemory, random: Random, plan: FuzzPlan): CpuState 
   const code = new FuzzCode(random, bits, PLACES);
   const length = At.CODE_END - At.CODE;
   // What is not written again below is what guests reach by stray jumps.
-  memory.write(gpa(At.TABLES_END), random.bytes(At.STACK - At.TABLES_END));
-  memory.write(gpa(At.CODE), code.program(length, focus));
-  if (bits === 16) memory.write(gpa(At.TABLES_END), code.program(0x7_0000, focus));
+  memory.write(gpa(At.TABLES_END), noise(random, At.STACK - At.TABLES_END));
+  const program = code.program(length, focus);
+  memory.write(gpa(At.CODE), program);
+  if (bits === 16) { // several times, since jumps go anywhere below 640 KiB
+    for (let at: number = At.TABLES_END; at + length <= At.STACK; at += length) {
+      memory.write(gpa(at), program);
+    }
+  }
   memory.writeU32(gpa(At.SEED), random.u32());
   memory.write(gpa(At.HANDLER), HANDLER);
   memory.write(gpa(At.HANDLER16), HANDLER16);
@@ -226,6 +231,13 @@ function prepare(memory: GuestMemory, random: Random, plan: FuzzPlan): CpuState 
     default:
       return protected32(memory, random, start);
   }
+}
+
+/** `length` random bytes, a multiple of 4. */
+function noise(random: Random, length: number): Uint8Array<ArrayBuffer> {
+  const words = new Uint32Array(length / 4);
+  for (let i = 0; i < words.length; i++) words[i] = random.u32();
+  return new Uint8Array(words.buffer);
 }
 
 /** GDT, IDT, TSS; some gates are nonsense where `random` is given. */
