@@ -154,37 +154,47 @@ function lowest(value: number): number {
   return value === 0 ? 32 : 31 - clz32(value & -value);
 }
 
+/** BSF and BSR: only ZF is defined; the others are as of the source. `top` has its top bit in bit 31. */
+function setScanFlags(cpu: Cpu, zero: number, top: number, low: number): void {
+  cpu.zero = zero;
+  cpu.sign = top;
+  cpu.parity = low;
+  cpu.cf = 0;
+  cpu.over = 0;
+  cpu.aux = 0;
+}
+
 // BSF and BSR of 0 leave the destination as it was: all of it, as processors do.
 function bsf16(cpu: Cpu, insn: Insn): void {
   const value = readSrc16(cpu, insn);
-  cpu.zero = value;
+  setScanFlags(cpu, value, value << 16, value);
   if (value !== 0) cpu.u16[insn.dst] = lowest(value);
 }
 function bsf32(cpu: Cpu, insn: Insn): void {
   const value = readSrc32(cpu, insn);
-  cpu.zero = value;
+  setScanFlags(cpu, value, value, value);
   if (value !== 0) setRegister(cpu, insn, lowest(value));
 }
 function bsf64(cpu: Cpu, insn: Insn): void {
   const lo = readSrc64(cpu, insn);
   const { hi } = cpu;
-  cpu.zero = lo | hi;
+  setScanFlags(cpu, lo | hi, hi, lo);
   if ((lo | hi) !== 0) setRegister(cpu, insn, lo !== 0 ? lowest(lo) : 32 + lowest(hi));
 }
 function bsr16(cpu: Cpu, insn: Insn): void {
   const value = readSrc16(cpu, insn);
-  cpu.zero = value;
+  setScanFlags(cpu, value, value << 16, value);
   if (value !== 0) cpu.u16[insn.dst] = 31 - clz32(value);
 }
 function bsr32(cpu: Cpu, insn: Insn): void {
   const value = readSrc32(cpu, insn);
-  cpu.zero = value;
+  setScanFlags(cpu, value, value, value);
   if (value !== 0) setRegister(cpu, insn, 31 - clz32(value));
 }
 function bsr64(cpu: Cpu, insn: Insn): void {
   const lo = readSrc64(cpu, insn);
   const { hi } = cpu;
-  cpu.zero = lo | hi;
+  setScanFlags(cpu, lo | hi, hi, lo);
   if ((lo | hi) !== 0) setRegister(cpu, insn, hi !== 0 ? 63 - clz32(hi) : 31 - clz32(lo));
 }
 
@@ -193,10 +203,12 @@ function setRegister(cpu: Cpu, insn: Insn, value: number): void {
   cpu.s[insn.dst + 1] = 0;
 }
 
-/** CF: the source is 0. ZF: the result is. */
+/** CF: the source is 0. ZF: the result is; the others are undefined: as of the result. */
 function setCountFlags(cpu: Cpu, result: number, none: boolean): void {
-  cpu.zero = result;
+  cpu.zero = cpu.sign = cpu.parity = result;
   cpu.cf = none ? 1 : 0;
+  cpu.over = 0;
+  cpu.aux = 0;
 }
 function tzcnt16(cpu: Cpu, insn: Insn): void {
   const value = readSrc16(cpu, insn);

@@ -1,4 +1,4 @@
-/** MUL, IMUL (SDM 2A, 2B). SF, ZF, AF and PF are undefined: kept. */
+/** MUL, IMUL (SDM 2A, 2B). SF, ZF, AF and PF are undefined: as of the lower half. */
 
 import { carryOf as importedCarryOf } from "../../../base/u64.ts";
 import type { Cpu } from "../cpu.ts";
@@ -62,31 +62,41 @@ function subtractHigh(lo: number, hi: number): void {
   product[3] = product[3] - hi - Number(before >>> 0 < lo >>> 0);
 }
 
-function setOverflow(cpu: Cpu, overflow: boolean): void {
+/** `low` is the lower half with its top bit in bit 31; `parity` has its bits 7:0. */
+function setFlags(cpu: Cpu, overflow: boolean, low: number, parity: number): void {
   cpu.cf = overflow ? 1 : 0;
   cpu.over = overflow ? -1 : 0;
+  cpu.zero = cpu.sign = low;
+  cpu.parity = parity;
+  cpu.aux = 0;
+}
+/** The same of a 64-bit lower half. */
+function setFlags64(cpu: Cpu, overflow: boolean): void {
+  setFlags(cpu, overflow, product[1], product[0]);
+  cpu.zero = product[0] | product[1];
 }
 
 function mul8(cpu: Cpu, insn: Insn): void {
   const value = imul(cpu.u8[0], readDst8(cpu, insn));
   cpu.u16[0] = value;
-  setOverflow(cpu, value > 0xff);
+  setFlags(cpu, value > 0xff, value << 24, value);
 }
 function mul16(cpu: Cpu, insn: Insn): void {
   const value = imul(cpu.u16[0], readDst16(cpu, insn));
   cpu.u16[0] = value;
   cpu.u16[8] = value >>> 16;
-  setOverflow(cpu, value >>> 16 !== 0);
+  setFlags(cpu, value >>> 16 !== 0, value << 16, value);
 }
 function mul32(cpu: Cpu, insn: Insn): void {
   const { s } = cpu;
   const b = readDst32(cpu, insn);
   const high = highProduct(s[0], b);
-  s[0] = imul(s[0], b);
+  const low = imul(s[0], b);
+  s[0] = low;
   s[1] = 0;
   s[4] = high;
   s[5] = 0;
-  setOverflow(cpu, high !== 0);
+  setFlags(cpu, high !== 0, low, low);
 }
 function mul64(cpu: Cpu, insn: Insn): void {
   const { s } = cpu;
@@ -96,19 +106,19 @@ function mul64(cpu: Cpu, insn: Insn): void {
   s[1] = product[1];
   s[4] = product[2];
   s[5] = product[3];
-  setOverflow(cpu, (product[2] | product[3]) !== 0);
+  setFlags64(cpu, (product[2] | product[3]) !== 0);
 }
 
 function imul8(cpu: Cpu, insn: Insn): void {
   const value = imul(cpu.u8[0] << 24 >> 24, readDst8(cpu, insn) << 24 >> 24);
   cpu.u16[0] = value;
-  setOverflow(cpu, value !== value << 24 >> 24);
+  setFlags(cpu, value !== value << 24 >> 24, value << 24, value);
 }
 function imul16(cpu: Cpu, insn: Insn): void {
   const value = imul(cpu.u16[0] << 16 >> 16, readDst16(cpu, insn) << 16 >> 16);
   cpu.u16[0] = value;
   cpu.u16[8] = value >>> 16;
-  setOverflow(cpu, value !== value << 16 >> 16);
+  setFlags(cpu, value !== value << 16 >> 16, value << 16, value);
 }
 /** High half of a signed product of 32-bit numbers. */
 function highSigned(a: number, b: number): number {
@@ -123,7 +133,7 @@ function imul32(cpu: Cpu, insn: Insn): void {
   s[1] = 0;
   s[4] = high;
   s[5] = 0;
-  setOverflow(cpu, high !== low >> 31);
+  setFlags(cpu, high !== low >> 31, low, low);
 }
 function imul64(cpu: Cpu, insn: Insn): void {
   const { s } = cpu;
@@ -133,7 +143,7 @@ function imul64(cpu: Cpu, insn: Insn): void {
   s[1] = product[1];
   s[4] = product[2];
   s[5] = product[3];
-  setOverflow(cpu, overflowed());
+  setFlags64(cpu, overflowed());
 }
 /** The upper half is not the sign of the lower. */
 function overflowed(): boolean {
@@ -145,11 +155,11 @@ function overflowed(): boolean {
 function multiplyInto16(cpu: Cpu, insn: Insn, a: number, b: number): void {
   const value = imul(a << 16 >> 16, b << 16 >> 16);
   cpu.u16[insn.dst] = value;
-  setOverflow(cpu, value !== value << 16 >> 16);
+  setFlags(cpu, value !== value << 16 >> 16, value << 16, value);
 }
 function multiplyInto32(cpu: Cpu, insn: Insn, a: number, b: number): void {
   const low = imul(a, b);
-  setOverflow(cpu, highSigned(a, b) !== low >> 31);
+  setFlags(cpu, highSigned(a, b) !== low >> 31, low, low);
   cpu.s[insn.dst] = low;
   cpu.s[insn.dst + 1] = 0;
 }
@@ -164,7 +174,7 @@ function multiplyInto64(
   multiplySigned64(aLo, aHi, bLo, bHi);
   cpu.s[insn.dst] = product[0];
   cpu.s[insn.dst + 1] = product[1];
-  setOverflow(cpu, overflowed());
+  setFlags64(cpu, overflowed());
 }
 function imulTwo16(cpu: Cpu, insn: Insn): void {
   multiplyInto16(cpu, insn, readSrc16(cpu, insn), cpu.u16[insn.dst]);
