@@ -4,6 +4,7 @@ import { NO_BYTE } from "../../src/devices/byte_stream.ts";
 import type { CpuBus } from "../../src/engine/cpu_bus.ts";
 import { ExitCode } from "../../src/engine/engine.ts";
 import { KvmEngine, type KvmEngineOptions } from "../../src/engine/kvm/kvm_engine.ts";
+import { assistFor } from "./kvm_guest.ts";
 import { WasmEngine } from "../../src/engine/wasm/wasm_engine.ts";
 import { RealClock, VirtualClock } from "../../src/machine/clock.ts";
 import { type EngineMaker, Machine } from "../../src/machine/machine.ts";
@@ -31,12 +32,18 @@ export interface GuestRun {
   readonly mmioExits: readonly MmioExit[];
 }
 
+/** With KVM. */
+export interface RunOptions extends Pick<KvmEngineOptions, "maskMmioTo32Bits"> {
+  /** Complete instructions that KVM does not know. */
+  readonly assist?: boolean;
+}
+
 /** Runs `guest` on `engine` to its end; the guest must end by itself. */
 export async function runOn(
   engine: EngineName,
   guest: GuestName,
   attach: (pc: Pc) => void,
-  options: Pick<KvmEngineOptions, "maskMmioTo32Bits"> = {},
+  options: RunOptions = {},
 ): Promise<GuestRun> {
   const memory = GuestMemory.allocate(RAM_BYTES);
   const clock = engine === "kvm" ? new RealClock() : new VirtualClock();
@@ -44,7 +51,10 @@ export async function runOn(
   const maker: EngineMaker = engine === "kvm"
     ? {
       irqchip: "engine",
-      create: () => watchMmio(new KvmEngine({ memory, cpus: 1, ...options }), mmioExits),
+      create: (devices) => {
+        const assist = options.assist === true ? assistFor(memory, 1, devices) : undefined;
+        return watchMmio(new KvmEngine({ memory, cpus: 1, ...options, assist }), mmioExits);
+      },
     }
     : {
       irqchip: "machine",

@@ -4,8 +4,10 @@ import { buildShim } from "../../shim/build.ts";
 import { alignDown, gpa } from "../../src/base/u64.ts";
 import { flat32State, long64State, realModeState } from "../../src/cpu/modes.ts";
 import type { CpuState } from "../../src/cpu/state.ts";
+import type { MmioBus } from "../../src/engine/cpu_bus.ts";
 import { ExitCode } from "../../src/engine/engine.ts";
-import { KvmEngine } from "../../src/engine/kvm/kvm_engine.ts";
+import { KvmEngine, type KvmEngineOptions } from "../../src/engine/kvm/kvm_engine.ts";
+import { WasmAssist } from "../../src/engine/wasm/assist.ts";
 import { GuestMemory } from "../../src/memory/guest_memory.ts";
 import { all, kvm, programs, type Requirement } from "./requirement.ts";
 
@@ -68,9 +70,30 @@ export function mapWindow(memory: GuestMemory, address: number): void {
   memory.writeU64(gpa(TABLES + 0x3000), BigInt(alignDown(address, 4096)) + 0x1bn);
 }
 
+/** Device memory where nothing is. */
+const NO_DEVICES: MmioBus = {
+  readMmio: (_vcpu, _gpa, size, into, at) => {
+    for (let i = 0; i < size; i++) into.setUint8(at + i, 0xff);
+  },
+  writeMmio: () => {},
+};
+
+/** The assist of an engine: the wasm engine's. */
+export function assistFor(
+  memory: GuestMemory,
+  cpus: number,
+  devices: MmioBus = NO_DEVICES,
+): KvmEngineOptions["assist"] {
+  return (cpuid) => new WasmAssist({ memory, cpus, cpuid, devices });
+}
+
 /** An engine with one vCPU in `state`. */
-export function engineFor(memory: GuestMemory, state: CpuState): KvmEngine {
-  const engine = new KvmEngine({ memory, cpus: 1 });
+export function engineFor(
+  memory: GuestMemory,
+  state: CpuState,
+  assist?: KvmEngineOptions["assist"],
+): KvmEngine {
+  const engine = new KvmEngine({ memory, cpus: 1, assist });
   engine.vcpus[0].writeState(state);
   return engine;
 }
