@@ -262,29 +262,27 @@ function ror64(cpu: Cpu, insn: Insn): void {
   updateDst64(cpu, insn, lo, hi);
 }
 
-// Rotations through the carry go step by step: they are rare, and their counts small.
+// Rotations through the carry turn a number of one bit more, which has CF at its top. Where a count
+// of 32 could come up, which JavaScript takes for 0, one shift is made of two.
 function rclNarrow(cpu: Cpu, value: number, n: number, width: number): number {
-  const top = width - 1;
-  for (let i = 0; i < n; i++) {
-    const out = value >>> top & 1;
-    value = value << 1 | cpu.cf;
-    cpu.cf = out;
-  }
-  if (n !== 0) cpu.over = (value << 32 - width) ^ (cpu.cf << 31);
-  return value;
+  const all = cpu.cf << width | value;
+  const result = all << n | all >>> width + 1 - n;
+  if (n !== 0) rotatedThroughLeft(cpu, result >>> width, result << 32 - width);
+  return result;
 }
 function rcrNarrow(cpu: Cpu, value: number, n: number, width: number): number {
-  const top = width - 1;
-  for (let i = 0; i < n; i++) {
-    const out = value & 1;
-    value = value >>> 1 | cpu.cf << top;
-    cpu.cf = out;
-  }
-  if (n !== 0) {
-    const up = value << 32 - width;
-    cpu.over = up ^ up << 1;
-  }
-  return value;
+  const all = cpu.cf << width | value;
+  const result = all >>> n | all << width + 1 - n;
+  if (n !== 0) rotatedThroughRight(cpu, result >>> width, result << 32 - width);
+  return result;
+}
+function rotatedThroughLeft(cpu: Cpu, carry: number, top: number): void {
+  cpu.cf = carry & 1;
+  cpu.over = top ^ carry << 31;
+}
+function rotatedThroughRight(cpu: Cpu, carry: number, top: number): void {
+  cpu.cf = carry & 1;
+  cpu.over = top ^ top << 1;
 }
 function rcl8(cpu: Cpu, insn: Insn): void {
   const n = count32(cpu, insn) % 9;
@@ -296,19 +294,32 @@ function rcl16(cpu: Cpu, insn: Insn): void {
 }
 function rcl32(cpu: Cpu, insn: Insn): void {
   const n = count32(cpu, insn);
-  updateDst32(cpu, insn, rclNarrow(cpu, fetchDst32(cpu, insn), n, 32));
+  const value = fetchDst32(cpu, insn);
+  if (n === 0) return updateDst32(cpu, insn, value);
+  const result = value << n | cpu.cf << n - 1 | value >>> 1 >>> 32 - n;
+  rotatedThroughLeft(cpu, value >>> 32 - n, result);
+  updateDst32(cpu, insn, result);
 }
 function rcl64(cpu: Cpu, insn: Insn): void {
   const n = count64(cpu, insn);
   let lo = fetchDst64(cpu, insn);
   let { hi } = cpu;
-  for (let i = 0; i < n; i++) {
-    const out = hi >>> 31;
-    hi = hi << 1 | lo >>> 31;
-    lo = lo << 1 | cpu.cf;
-    cpu.cf = out;
+  if (n === 0) return updateDst64(cpu, insn, lo, hi);
+  let carry = cpu.cf;
+  if (n >= 32) {
+    const high = hi;
+    hi = lo;
+    lo = carry << 31 | high >>> 1;
+    carry = high & 1;
   }
-  if (n !== 0) cpu.over = hi ^ (cpu.cf << 31);
+  const by = n & 31;
+  if (by !== 0) {
+    const high = hi;
+    hi = high << by | lo >>> 32 - by;
+    lo = lo << by | carry << by - 1 | high >>> 1 >>> 32 - by;
+    carry = high >>> 32 - by;
+  }
+  rotatedThroughLeft(cpu, carry, hi);
   updateDst64(cpu, insn, lo, hi);
 }
 function rcr8(cpu: Cpu, insn: Insn): void {
@@ -321,19 +332,32 @@ function rcr16(cpu: Cpu, insn: Insn): void {
 }
 function rcr32(cpu: Cpu, insn: Insn): void {
   const n = count32(cpu, insn);
-  updateDst32(cpu, insn, rcrNarrow(cpu, fetchDst32(cpu, insn), n, 32));
+  const value = fetchDst32(cpu, insn);
+  if (n === 0) return updateDst32(cpu, insn, value);
+  const result = value >>> n | cpu.cf << 32 - n | value << 1 << 32 - n;
+  rotatedThroughRight(cpu, value >>> n - 1, result);
+  updateDst32(cpu, insn, result);
 }
 function rcr64(cpu: Cpu, insn: Insn): void {
   const n = count64(cpu, insn);
   let lo = fetchDst64(cpu, insn);
   let { hi } = cpu;
-  for (let i = 0; i < n; i++) {
-    const out = lo & 1;
-    lo = lo >>> 1 | hi << 31;
-    hi = hi >>> 1 | cpu.cf << 31;
-    cpu.cf = out;
+  if (n === 0) return updateDst64(cpu, insn, lo, hi);
+  let carry = cpu.cf;
+  if (n >= 32) {
+    const low = lo;
+    lo = hi;
+    hi = carry | low << 1;
+    carry = low >>> 31;
   }
-  if (n !== 0) cpu.over = hi ^ hi << 1;
+  const by = n & 31;
+  if (by !== 0) {
+    const low = lo;
+    lo = low >>> by | hi << 32 - by;
+    hi = hi >>> by | carry << 32 - by | low << 1 << 32 - by;
+    carry = low >>> by - 1;
+  }
+  rotatedThroughRight(cpu, carry, hi);
   updateDst64(cpu, insn, lo, hi);
 }
 
