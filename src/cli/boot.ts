@@ -83,6 +83,7 @@ export const boot = command({
         `Cannot use --initrd ${quote(options.initrd[0])}: found no --kernel, expected one with it`,
       );
     }
+    const assist = !options["no-assist"];
     const machine: VmOptions = {
       bios: options.bios,
       memory: options.trace === undefined
@@ -92,12 +93,12 @@ export const boot = command({
       engine: options.engine,
       mmu: options.mmu,
       clock: options.clock,
-      assist: !options["no-assist"],
+      assist,
       debugExit: options["debug-exit"],
       timeoutMs: options.timeout,
     };
     const engine = chooseEngine(checkOptions(machine));
-    const guest = ownGuest ? await chooseGuest(engine, options.append, voice) : {
+    const guest = ownGuest ? await chooseGuest(engine, { ...options, assist }, voice) : {
       kernel: options.kernel,
       initrd: options.initrd,
       append: options.append,

@@ -6,6 +6,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { initramfs } from "../../src/cli/debian/initramfs.ts";
 import { READY_LINE } from "../../src/cli/debian/init.ts";
+import type { VmOptions } from "../../src/vm/options.ts";
 import { Vm } from "../../src/vm/vm.ts";
 import { interpretedKvm, nativeKvm } from "../support/kvm_host.ts";
 import { kvmEngine } from "../support/kvm_guest.ts";
@@ -102,7 +103,7 @@ testWith(
   all(interpretedKvm, memtest),
   "memtest86+ ends in one line that names the instruction, where KVM interprets ring-0 code",
   async () => {
-    await using vm = await bootMemtest();
+    await using vm = await bootMemtest({ assist: false });
     const outcome = await vm.wait();
     assert(outcome.kind === "failed", `found ${outcome.kind}`);
     // fwait; fninit: the x87 set-up with which memtest86+ begins
@@ -119,8 +120,13 @@ testWith(
   },
 );
 
-async function bootMemtest(): Promise<Vm> {
-  const kernel = await stockFile("memtest");
-  const append = "console=ttyS0,115200";
-  return await Vm.boot({ engine: "kvm", kernel, append, memory: "64M", timeoutMs: TIMEOUT_MS });
+async function bootMemtest(options: VmOptions = {}): Promise<Vm> {
+  return await Vm.boot({
+    engine: "kvm",
+    kernel: await stockFile("memtest"),
+    append: "console=ttyS0,115200",
+    memory: "64M",
+    timeoutMs: TIMEOUT_MS,
+    ...options,
+  });
 }

@@ -104,7 +104,7 @@ function measureRing0(): KvmProbe {
   const ring0 = emulated || nsPerInstruction > INTERPRETED_NS ? "interpreted" : "native";
   const how = ring0 === "native"
     ? "guest kernels run on the processor"
-    : "its kernel interprets guest kernels, which is slow and stops at instructions it lacks";
+    : "its kernel interprets guest kernels, which is slow";
   return { status: "ready", reason: `/dev/kvm is there; ${how}`, ring0, nsPerInstruction };
 }
 
