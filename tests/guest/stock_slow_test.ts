@@ -50,6 +50,7 @@ testWith(
       kernel: await linuxElf(),
       append: COMMAND_LINE,
       memory: "160M",
+      assist: false,
       timeoutMs: TIMEOUT_MS,
     });
     const outcome = await vm.wait();
