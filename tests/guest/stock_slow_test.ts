@@ -17,7 +17,6 @@ import { stockFile, stockFiles } from "../support/stock.ts";
 const TIMEOUT_MS = 1_200_000;
 
 const cloudKernel = await stockFiles("linuxCloud", "busybox");
-const memtest = await stockFiles("memtest");
 
 testWith(
   all(kvmEngine, cloudKernel),
@@ -80,20 +79,5 @@ testWith(
     await vm.console.expect("there are 4", { timeoutMs: TIMEOUT_MS });
     await vm.console.sendLine("poweroff");
     assertEquals(await vm.wait(), { kind: "power-off" });
-  },
-);
-
-testWith(
-  memtest,
-  "memtest86+ draws its screen on the serial console, on the wasm engine",
-  async () => {
-    await using vm = await Vm.boot({
-      engine: "wasm",
-      kernel: await stockFile("memtest"),
-      append: "console=ttyS0,115200",
-      memory: "64M",
-      timeoutMs: TIMEOUT_MS,
-    });
-    await vm.console.expect("Memtest86+", { timeoutMs: TIMEOUT_MS });
   },
 );

@@ -25,6 +25,7 @@ interface StockFile {
 
 const FILES = {
   seabios: { package: "seabios", path: /^usr\/share\/seabios\/bios-256k\.bin$/ },
+  grub: { package: "grub-firmware-qemu", path: /^usr\/share\/qemu\/grub\.bin$/ },
   ipxe: { package: "ipxe", path: /^boot\/ipxe\.lkrn$/ },
   memtest: { package: "memtest86+", path: /^boot\/memtest86\+x64\.bin$/ },
   memtest32: { package: "memtest86+", path: /^boot\/memtest86\+ia32\.bin$/ },
