@@ -31,6 +31,8 @@ export const State = {
   EVENTS: 416,
   /** Model-specific registers, 8 bytes each, in the order of `STATE_MSRS`. */
   MSRS: 448,
+  /** Four 32-bit words of the generator behind RDRAND in the wasm engine; all zero before its first use. */
+  RANDOM: 1008,
   /** XSAVE area in the standard format (SDM 1 §13.4). */
   XSAVE: 1024,
 } as const;
@@ -102,6 +104,14 @@ export const NO_VECTOR = 0xffff_ffff;
 /** What a vCPU is doing between instructions. */
 export const MpState = { RUNNABLE: 0, UNINITIALIZED: 1, INIT_RECEIVED: 2, HALTED: 3 } as const;
 
+/** Variable ranges' MTRRs: 8 pairs of base and mask (SDM 3A §11.11.2.3). */
+export const MTRR_VARIABLE: readonly number[] = Array.from({ length: 16 }, (_, i) => 0x200 + i);
+/** Fixed ranges' MTRRs, of 8 types each (SDM 3A §11.11.2.2). */
+export const MTRR_FIXED: readonly number[] = [
+  ...[0x250, 0x258, 0x259],
+  ...Array.from({ length: 8 }, (_, i) => 0x268 + i),
+];
+
 /** The MSRs that are part of the state, in the order of their slots (numbers: SDM 4 §2.1). */
 export const STATE_MSRS: readonly number[] = [
   0xc000_0081, // STAR
@@ -119,6 +129,10 @@ export const STATE_MSRS: readonly number[] = [
   0x0000_01a0, // MISC_ENABLE
   0x0000_02ff, // MTRR_DEF_TYPE
   0x0000_06e0, // TSC_DEADLINE
+  0x0000_01d9, // DEBUGCTL
+  0x0000_017a, // MCG_STATUS
+  ...MTRR_VARIABLE,
+  ...MTRR_FIXED,
 ];
 
 /** One vCPU's state with access by offset. For set-up, inspection and snapshots; engines use the raw layout. */

@@ -6,10 +6,9 @@
 
 import { borrowOf } from "../../base/u64.ts";
 import { Cr4 } from "../../cpu/modes.ts";
-import { Seg } from "../../cpu/state.ts";
+import { Seg, STATE_MSRS } from "../../cpu/state.ts";
 import { type Cpu, Flag, Word } from "./cpu.ts";
 import { FaultClass, GUEST_EXCEPTION, Vector } from "./exception.ts";
-import { PrivateMsr } from "./private_state.ts";
 
 /** DR6 bits (SDM 3B §17.2.3). */
 export const Dr6 = {
@@ -33,6 +32,8 @@ export const Dr7 = {
   FIXED: 0x400,
 } as const;
 
+/** Word of IA32_DEBUGCTL. */
+const DEBUGCTL = Word.MSRS + STATE_MSRS.indexOf(0x1d9) * 2;
 /** R/W fields of DR7. */
 const Kind = { EXECUTE: 0, WRITE: 1, IO: 2, ACCESS: 3 } as const;
 /** Bytes that a breakpoint covers, by its LEN field. */
@@ -111,7 +112,7 @@ export function afterStep(cpu: Cpu, stepped: boolean): void {
   if (cause === 0) return;
   // The instruction has been accounted for.
   cpu.block = undefined;
-  if ((cause & Dr6.BS) !== 0) s[PrivateMsr.DEBUGCTL] &= ~BTF;
+  if ((cause & Dr6.BS) !== 0) s[DEBUGCTL] &= ~BTF;
   raiseDebug(cpu, cause, FaultClass.TRAP);
 }
 
@@ -199,7 +200,7 @@ function tracesStep(cpu: Cpu): boolean {
   const mnemonic = insn.row?.mnemonic ?? "";
   const clears = mnemonic.startsWith("int") || mnemonic === "syscall";
   if (clears && (s[Word.RFLAGS] & Flag.TF) === 0) return false;
-  if ((s[PrivateMsr.DEBUGCTL] & BTF) === 0) return true;
+  if ((s[DEBUGCTL] & BTF) === 0) return true;
   return s[Word.RIP] !== ((cpu.codeBaseLo + insn.next) | 0);
 }
 

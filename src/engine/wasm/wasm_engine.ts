@@ -7,7 +7,15 @@ import { DenovisorError } from "../../base/errors.ts";
 import { TWO_32 } from "../../base/u64.ts";
 import { Cpuid } from "../../cpu/cpuid_model.ts";
 import { resetState } from "../../cpu/modes.ts";
-import { CpuState, Event, MpState, Seg, State } from "../../cpu/state.ts";
+import {
+  CpuState,
+  Event,
+  MpState,
+  MTRR_FIXED,
+  MTRR_VARIABLE,
+  Seg,
+  State,
+} from "../../cpu/state.ts";
 import type { GuestMemory } from "../../memory/guest_memory.ts";
 import type { CpuBus } from "../cpu_bus.ts";
 import { type BusEngine, Exit, ExitCode, type Vcpu } from "../engine.ts";
@@ -25,6 +33,8 @@ export const MAX_CPUS = 8;
 const TURN = 10_000;
 /** IA32_APIC_BASE of all but the bootstrap processor: enabled (SDM 3A §10.4.4). */
 const AP_APIC_BASE = 0xfee0_0800;
+/** INIT keeps the time-stamp counter, machine-check registers, MTRRs and others (SDM 3A table 9-1). */
+const KEPT_MSRS: readonly number[] = [0x10, 0x17a, 0x1d9, 0x2ff, ...MTRR_VARIABLE, ...MTRR_FIXED];
 /** Of `CpuSignals.startup`: none. */
 const NO_STARTUP = -1;
 
@@ -267,13 +277,14 @@ export class WasmEngine implements BusEngine {
     const state = resetState();
     const old = new CpuState();
     readState(cpu, old);
-    // INIT keeps the FPU's registers and the MTRRs, and CR0's cache bits (SDM 3A table 9-1).
+    // INIT keeps the FPU's registers, too (SDM 3A table 9-1).
     new Uint8Array(state.view.buffer).set(
       new Uint8Array(old.view.buffer, State.XSAVE, 4096),
       State.XSAVE,
     );
-    state.setMsr(0x2ff, old.msr(0x2ff));
-    state.setMsr(0x10, old.msr(0x10));
+    for (const msr of KEPT_MSRS) state.setMsr(msr, old.msr(msr));
+    state.set(State.RANDOM, old.get(State.RANDOM));
+    state.set(State.RANDOM + 8, old.get(State.RANDOM + 8));
     state.set(State.APIC_BASE, old.get(State.APIC_BASE));
     const bootstrap = (old.get(State.APIC_BASE) & 0x100n) !== 0n;
     state.setEvent(Event.MP_STATE, bootstrap ? MpState.RUNNABLE : MpState.INIT_RECEIVED);

@@ -24,6 +24,7 @@ Deno.test("no two fields of the vCPU state share a byte", () => {
     ["debug", State.DEBUG, 48],
     ["events", State.EVENTS, 28],
     ["msrs", State.MSRS, STATE_MSRS.length * 8],
+    ["random", State.RANDOM, 16],
     ["xsave", State.XSAVE, XSAVE_BYTES],
   ];
   blocks.sort((a, b) => a[1] - b[1]);

@@ -6,7 +6,6 @@ import { type Cpu, Word } from "../cpu.ts";
 import { updateStepping } from "../debug.ts";
 import { Vector } from "../exception.ts";
 import { updateFlatSegments } from "../modes.ts";
-import { PrivateMsr } from "../private_state.ts";
 import { MTRR_MSRS } from "./mtrr_msrs.ts";
 import { type Row, row } from "./row.ts";
 import { guestTsc, setGuestTsc, setTscAdjust, TSC_ADJUST_WORD } from "./tsc.ts";
@@ -169,11 +168,7 @@ const MSRS: ReadonlyMap<number, Msr> = new Map<number, Msr>([
   stored(0x175, canonical),
   stored(0x176, canonical),
   constant(0x179, MC_BANKS), // IA32_MCG_CAP
-  [0x17a, { // IA32_MCG_STATUS
-    read: (cpu) => readWords(cpu, PrivateMsr.MCG_STATUS),
-    write: (cpu, _msr, lo, hi) =>
-      hi === 0 && lo >>> 0 < 8 && writeWords(cpu, PrivateMsr.MCG_STATUS, lo, hi),
-  }],
+  stored(0x17a, (lo, hi) => hi === 0 && lo >>> 0 < 8), // IA32_MCG_STATUS
   [0x1a0, { // IA32_MISC_ENABLE
     read: (cpu) => {
       cpu.hi = 0;
@@ -182,10 +177,10 @@ const MSRS: ReadonlyMap<number, Msr> = new Map<number, Msr>([
     write: (cpu, _msr, lo) => writeWords(cpu, msrWord(0x1a0), lo & FAST_STRINGS, 0),
   }],
   [0x1d9, { // IA32_DEBUGCTL
-    read: (cpu) => readWords(cpu, PrivateMsr.DEBUGCTL),
+    read: (cpu) => readWords(cpu, msrWord(0x1d9)),
     write: (cpu, _msr, lo, hi) => {
       if (hi !== 0 || (lo & ~DEBUGCTL_BITS) !== 0) return false;
-      writeWords(cpu, PrivateMsr.DEBUGCTL, lo, hi);
+      writeWords(cpu, msrWord(0x1d9), lo, hi);
       updateStepping(cpu);
       return true;
     },

@@ -4,20 +4,12 @@
  */
 
 import { type Cpu, Word } from "../cpu.ts";
-import { STATE_MSRS } from "../../../cpu/state.ts";
-import { PrivateMsr } from "../private_state.ts";
+import { MTRR_FIXED, MTRR_VARIABLE, STATE_MSRS } from "../../../cpu/state.ts";
 import type { Msr } from "./msr.ts";
 
-/** Variable ranges. */
-const RANGES = 8;
-/** IA32_MTRRCAP: fixed ranges and write combining. */
-const CAPABILITY = RANGES | 1 << 8 | 1 << 10;
-/** The fixed ranges' registers. */
-const FIXED: readonly number[] = [
-  ...[0x250, 0x258, 0x259],
-  ...Array.from({ length: 8 }, (_, i) => 0x268 + i),
-];
-const DEF_TYPE = Word.MSRS + STATE_MSRS.indexOf(0x2ff) * 2;
+/** IA32_MTRRCAP: how many variable ranges, fixed ranges and write combining. */
+const CAPABILITY = MTRR_VARIABLE.length / 2 | 1 << 8 | 1 << 10;
+const DEF_TYPE = 0x2ff;
 /** IA32_MTRR_DEF_TYPE: the type, fixed ranges on, MTRRs on. */
 const DEF_TYPE_BITS = 0xff | 1 << 10 | 1 << 11;
 /** Of a range's mask: it is valid. */
@@ -32,8 +24,13 @@ function areTypes(four: number): boolean {
   return true;
 }
 
-function at(word: number, valid: (cpu: Cpu, lo: number, hi: number) => boolean): Msr {
-  return {
+/** A register that lies in the state; `valid` says what may be written. */
+function stored(
+  msr: number,
+  valid: (cpu: Cpu, lo: number, hi: number) => boolean,
+): [number, Msr] {
+  const word = Word.MSRS + STATE_MSRS.indexOf(msr) * 2;
+  return [msr, {
     read: (cpu) => {
       cpu.hi = cpu.s[word + 1];
       return cpu.s[word];
@@ -44,7 +41,7 @@ function at(word: number, valid: (cpu: Cpu, lo: number, hi: number) => boolean):
       cpu.s[word + 1] = hi;
       return true;
     },
-  };
+  }];
 }
 
 function isPhysical(cpu: Cpu, hi: number): boolean {
@@ -57,16 +54,11 @@ function validMask(cpu: Cpu, lo: number, hi: number): boolean {
   return isPhysical(cpu, hi) && (lo & 0xfff & ~VALID) === 0;
 }
 
-function variable(): [number, Msr][] {
-  return Array.from({ length: RANGES * 2 }, (_, i) => [
-    0x200 + i,
-    at(PrivateMsr.MTRR_VARIABLE + i * 2, i % 2 === 0 ? validBase : validMask),
-  ]);
+function validTypes(_cpu: Cpu, lo: number, hi: number): boolean {
+  return areTypes(lo) && areTypes(hi);
 }
-
-function fixed(): [number, Msr][] {
-  const valid = (_cpu: Cpu, lo: number, hi: number) => areTypes(lo) && areTypes(hi);
-  return FIXED.map((msr, i) => [msr, at(PrivateMsr.MTRR_FIXED + i * 2, valid)]);
+function validDefault(_cpu: Cpu, lo: number, hi: number): boolean {
+  return hi === 0 && (lo & ~DEF_TYPE_BITS) === 0 && isType(lo & 0xff);
 }
 
 /** The registers, by number. */
@@ -78,10 +70,7 @@ export const MTRR_MSRS: readonly (readonly [number, Msr])[] = [
     },
     write: () => false,
   }],
-  ...variable(),
-  ...fixed(),
-  [
-    0x2ff,
-    at(DEF_TYPE, (_cpu, lo, hi) => hi === 0 && (lo & ~DEF_TYPE_BITS) === 0 && isType(lo & 0xff)),
-  ],
+  ...MTRR_VARIABLE.map((msr) => stored(msr, msr % 2 === 0 ? validBase : validMask)),
+  ...MTRR_FIXED.map((msr) => stored(msr, validTypes)),
+  stored(DEF_TYPE, validDefault),
 ];

@@ -3,11 +3,13 @@
  * that a run can be repeated. They are no secrets.
  */
 
+import { State } from "../../../cpu/state.ts";
 import type { Cpu } from "../cpu.ts";
 import type { Insn } from "../insn.ts";
-import { RANDOM_WORD } from "../private_state.ts";
 import { bySize, type Row, row } from "./row.ts";
 
+/** First of the 4 words of the generator's state. */
+const RANDOM_WORD = State.RANDOM / 4;
 /** A constant of no meaning, from which the vCPUs' seeds are made. */
 const SEED = 0x9e37_79b9;
 

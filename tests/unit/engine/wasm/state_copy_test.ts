@@ -1,7 +1,16 @@
 /** The architectural state in and out of a vCPU. */
 
 import { assertEquals } from "@std/assert";
-import { CpuState, Event, MpState, NO_VECTOR, Seg, State } from "../../../../src/cpu/state.ts";
+import {
+  CpuState,
+  Event,
+  MpState,
+  MTRR_FIXED,
+  MTRR_VARIABLE,
+  NO_VECTOR,
+  Seg,
+  State,
+} from "../../../../src/cpu/state.ts";
 import { Word } from "../../../../src/engine/wasm/cpu.ts";
 import { NONE, SystemRig } from "../../../support/system_rig.ts";
 
@@ -28,6 +37,12 @@ function distinctState(rig: SystemRig): CpuState {
   state.setTable(State.GDTR, 0xffff_8000_0000_1000n, 0x7f);
   state.setMsr(0xc000_0102, 0xffff_8000_0000_2000n);
   state.setMsr(0x3b, 77);
+  state.setMsr(0x1d9, 3);
+  state.setMsr(0x17a, 5);
+  MTRR_VARIABLE.forEach((msr, i) => state.setMsr(msr, i % 2 === 0 ? i << 12 | 6 : i << 12 | 0x800));
+  MTRR_FIXED.forEach((msr, i) => state.setMsr(msr, 0x0605_0401_0000_0000n + BigInt(i % 2)));
+  state.set(State.RANDOM, 0x1234_5678_9abc_def0n);
+  state.set(State.RANDOM + 8, 0xfedc_ba98_7654_3210n);
   state.setMsr(0x10, 0x1_0000_0000n);
   const { view } = state;
   view.setUint16(FCW, 0x27f, true);
@@ -66,6 +81,23 @@ Deno.test("the state is live: flags, mode and the stack of x87 registers", () =>
   assertEquals(rig.get(cpu.x87.word(5)), 0x8000_0000_0000_0000n); // ST0
   assertEquals(rig.apic.taskPriority, 9);
   assertEquals(rig.rdmsr(0x10), 0x1_0000_0000n);
+  assertEquals([rig.rdmsr(0x1d9), rig.rdmsr(0x17a)], [3n, 5n]);
+  assertEquals(rig.rdmsr(0x203), 0x3800n);
+  assertEquals(rig.rdmsr(0x26f), 0x0605_0401_0000_0000n);
+});
+
+Deno.test("a vCPU that gets another one's state goes on with its random numbers", () => {
+  const rig = new SystemRig("long64");
+  const next = () => {
+    assertEquals(rig.run("0f c7 f0"), NONE); // rdrand eax
+    return rig.get(0);
+  };
+  next();
+  const state = new CpuState();
+  rig.engine.vcpus[0].readState(state);
+  const expected = [next(), next()];
+  rig.engine.vcpus[0].writeState(state);
+  assertEquals([next(), next()], expected);
 });
 
 Deno.test("components that XSTATE_BV leaves out are in their initial state (SDM 1 §13.6)", () => {
