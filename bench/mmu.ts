@@ -107,6 +107,7 @@ export async function run(): Promise<BenchResult[]> {
           return (cpuNs() - start) / WALKS;
         },
         () => runTwin(walkTwin, String(WALKS)),
+        { atMost: 2 },
       ),
     );
     const shadow = new ShadowFaults();

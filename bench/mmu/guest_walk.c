@@ -26,6 +26,14 @@ struct result {
     uint64_t entries[6];
 };
 
+struct walker {
+    const struct rules *rules;
+    const void *nested, *trace;
+    uint64_t root, address;
+    uint32_t pkru;
+    struct result result;
+};
+
 static uint64_t *ram;
 static uint64_t ram_frames = RAM_BYTES / 4096;
 
@@ -33,10 +41,14 @@ static int64_t word_of(uint64_t gfn) {
     return gfn < ram_frames ? (int64_t)(gfn * 512) : -1;
 }
 
-static int walk(const struct rules *rules, struct result *result, uint64_t root, uint32_t pkru,
-                uint64_t address, uint32_t access) {
-    uint64_t table = root, all = ~0ull, any = 0, pte = 0;
+/* Not inlined: into its one caller the compiler would fold the role and the kind of access. */
+static __attribute__((noinline)) int walk(struct walker *w, uint64_t address, uint32_t access) {
+    const struct rules *rules = w->rules;
+    struct result *result = &w->result;
+    uint64_t table = w->root, all = ~0ull, any = 0, pte = 0;
     int level;
+    w->address = address;
+    if (w->nested || w->trace) abort();
     for (level = rules->levels;; level--) {
         int64_t base = word_of(table);
         if (base < 0) return 0;
@@ -52,7 +64,7 @@ static int walk(const struct rules *rules, struct result *result, uint64_t root,
     uint32_t acc = (all & 6) | (~any >> 63);
     if (rules->permissions[access >> 1 & 15] >> acc & 1) return 0;
     if (rules->keys && (acc & 4) && !(access & 16)) {
-        uint32_t rights = pkru >> ((pte >> 59 & 15) * 2);
+        uint32_t rights = w->pkru >> ((pte >> 59 & 15) * 2);
         if (rights & 1) return 0;
         if ((rights & 2) && (access & 2) && (rules->wp || (access & 4))) return 0;
     }
@@ -96,13 +108,12 @@ int main(int argc, char **argv) {
     for (int i = 0; i < 16; i++) {
         rules.permissions[i] = (i & 1 ? 0x33 : 0) | (i & 2 ? 0x0f : 0) | (i & 8 ? 0x55 : 0);
     }
-    struct result result = { 0 };
-    volatile uint64_t root = 1;
+    struct walker walker = { .rules = &rules, .root = 1 };
     uint64_t sum = 0;
     double start = cpu_ns();
     for (long i = 0; i < walks; i++) {
         uint64_t address = (uint64_t)(i & (TABLES * 512 - 1)) << 12;
-        if (walk(&rules, &result, root, 0, address, 6)) sum += result.gfn;
+        if (walk(&walker, address, 6)) sum += walker.result.gfn;
     }
     double ns = (cpu_ns() - start) / walks;
     if (sum == 0) return 1;

@@ -52,10 +52,12 @@ export class GuestWalks {
   run(count: number): number {
     const walker = this.#walker;
     const { result } = walker;
+    const access = Access.WRITE | Access.USER;
+    const mask = TABLES * 512 - 1;
     let sum = 0;
     for (let i = 0; i < count; i++) {
-      const address = (i & TABLES * 512 - 1) << 12;
-      if (walker.walk(address, 0, Access.WRITE | Access.USER)) sum = sum + lo32(result.gfn) | 0;
+      const address = (i & mask) << 12;
+      if (walker.walk(address, 0, access)) sum = sum + lo32(result.gfn) | 0;
     }
     return sum;
   }

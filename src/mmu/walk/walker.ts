@@ -7,7 +7,7 @@
 import { type Gfn, type Gpa, gpaOf } from "../../base/u64.ts";
 import { Acc, Access, Pferr } from "../pferr.ts";
 import type { CpuRole } from "../role.ts";
-import { fastWalk } from "./fast_walk.ts";
+import { FastWalk } from "./fast_walk.ts";
 import {
   gpteAccess,
   gpteFrames,
@@ -43,8 +43,8 @@ export class Walker {
 
   readonly #tables: GuestTables;
   readonly #nested: NestedTranslation | null;
+  readonly #fast: FastWalk;
   #rules: WalkRules = walkRules(NO_PAGING);
-  #rootGfn = 0 as Gfn;
   /** Halves of the address of the last walk. */
   readonly #address = new Uint32Array(2);
   /** By level: frame of the table after the second translation. Full walks only. */
@@ -59,6 +59,7 @@ export class Walker {
   constructor(tables: GuestTables, nested: NestedTranslation | null = null) {
     this.#tables = tables;
     this.#nested = nested;
+    this.#fast = new FastWalk(tables, this.result);
   }
 
   /** The rules in force, for `gpte.ts`. */
@@ -68,12 +69,14 @@ export class Walker {
 
   /** Takes on a role; the root and the PDPTEs stay. */
   setRole(role: CpuRole): void {
-    if (role !== this.#rules.role) this.#rules = walkRules(role);
+    if (role === this.#rules.role) return;
+    this.#rules = walkRules(role);
+    if (this.#nested === null) this.#fast.setRules(this.#rules);
   }
 
   /** Sets the root from bits 51:12 of CR3 (or of an EPT pointer) `hi:lo`. PAE needs `loadPdptrs` besides. */
   setRoot(lo: number, hi: number): void {
-    this.#rootGfn = gpteTableGfn(lo, hi);
+    this.#fast.rootGfn = gpteTableGfn(lo, hi);
   }
 
   /**
@@ -113,7 +116,12 @@ export class Walker {
   walk(lo: number, hi: number, access: number): boolean {
     this.#address[0] = lo;
     this.#address[1] = hi;
-    return this.#fastWalk(lo, hi, access) || this.#fullWalk(lo, hi, access);
+    const fast = this.#fast;
+    if (
+      fast.usable && this.trace === null && fast.walk(lo, hi, access) &&
+      !this.#keyRefuses(this.result.access, access)
+    ) return true;
+    return this.#fullWalk(lo, hi, access);
   }
 
   /** Level of the topmost entry that walks read from memory: 5, 4 or 2; 0 when paging is off. */
@@ -166,13 +174,6 @@ export class Walker {
       (this.#rules.entryBytes === 4 || words[at + 1] === entries[level * 2 + 1]);
   }
 
-  #fastWalk(lo: number, hi: number, access: number): boolean {
-    const rules = this.#rules;
-    if (!rules.fourLevel || this.#nested !== null || this.trace !== null) return false;
-    const { result, pkru } = this;
-    return fastWalk(rules, this.#tables, result, this.#rootGfn, pkru, lo, hi, access);
-  }
-
   #fullWalk(lo: number, hi: number, access: number): boolean {
     const { result, trace } = this;
     if (trace !== null) trace.pagetableWalk(lo, hi, access);
@@ -213,7 +214,7 @@ export class Walker {
     const { result, trace } = this;
     const { entries } = result;
     const { entryBytes } = rules;
-    let table = this.#rootGfn;
+    let table = this.#fast.rootGfn;
     let allLo = ~0;
     let anyHi = 0;
     result.level = rules.levels;
@@ -255,7 +256,7 @@ export class Walker {
     return WalkFault.NONE;
   }
 
-  /** Reads the entry at word `at`; on entries that change while they are read, see `fastWalk`. */
+  /** Reads the entry at word `at`; on entries that change while they are read, see `FastWalk`. */
   #readEntry(at: number, level: number): void {
     const { entries } = this.result;
     const { words } = this.#tables;
@@ -349,7 +350,7 @@ export class Walker {
 
   /** Frame of the table of `level` as the entry above it, or the root, names it. */
   #tableName(level: number): Gfn {
-    if (level === this.topLevel && !this.#rules.pae) return this.#rootGfn;
+    if (level === this.topLevel && !this.#rules.pae) return this.#fast.rootGfn;
     const { entries } = this.result;
     return gpteTableGfn(entries[level * 2 + 2], entries[level * 2 + 3]);
   }
