@@ -4,6 +4,7 @@
  */
 
 import { assertEquals } from "@std/assert";
+import { unpackKernel } from "../../src/boot/mod.ts";
 import { READY_LINE } from "../../src/cli/debian/init.ts";
 import { initramfs } from "../../src/cli/debian/initramfs.ts";
 import { Vm } from "../../src/vm/vm.ts";
@@ -17,12 +18,12 @@ const TIMEOUT_MS = 2_400_000;
 
 testWith(
   await installedLinux(),
-  "Debian's general kernel reaches the (initramfs) prompt of the initrd that was installed with it",
+  "Debian's general kernel (ELF) reaches the (initramfs) prompt of the initrd made at its installation",
   async () => {
     const { kernel, initrd } = await installLinux();
     await using vm = await Vm.boot({
       engine: "wasm",
-      kernel,
+      kernel: await unpackKernel({ name: kernel, bytes: await Deno.readFile(kernel) }),
       initrd,
       append: "console=ttyS0", // with panic=, the initrd's scripts open no shell
       memory: "1G",
@@ -54,7 +55,7 @@ testWith(
 for (const [name, flavour] of [["linux686", "686"], ["linux686Pae", "686-pae"]] as const) {
   testWith(
     await stockFiles(name, "busybox386"),
-    `Debian's 32-bit kernel ${flavour} boots to a shell and powers off`,
+    `Debian's 32-bit kernel ${flavour} (bzImage) boots to a shell and powers off`,
     async () => {
       const version = new RegExp(`-${flavour} .* i686`);
       await useShell(await stockFile(name), "busybox386", version);
