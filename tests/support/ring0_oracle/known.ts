@@ -1,0 +1,159 @@
+/**
+ * Differences that are known and explained: one list, each with the manual's place and who is right.
+ * Most are of kernels that interpret ring 0 and hold only where this host's does: on a processor
+ * everything is compared.
+ */
+
+import { Seg } from "../../../src/cpu/state.ts";
+import { Flag } from "../../../src/engine/wasm/cpu.ts";
+import { Vector } from "../../../src/engine/wasm/exception.ts";
+import type { Difference } from "./compare.ts";
+import type { Observed } from "./observed.ts";
+import { At } from "./layout.ts";
+
+/** One entry. */
+export interface Known {
+  readonly what: string;
+  readonly manual: string;
+  readonly right: "interpreter" | "both";
+  /** Processors do not do it, kernels' emulators do. */
+  readonly emulator: boolean;
+  /** Whether it explains a difference of a case. */
+  readonly explains: (seen: Observed, difference: Difference) => boolean;
+}
+
+/** Of an emulator, which is wrong. */
+function emulator(what: string, manual: string, explains: Known["explains"]): Known {
+  return { what, manual, right: "interpreter", emulator: true, explains };
+}
+
+const isMemory = ({ field }: Difference) => field.startsWith("[");
+const isTable = ({ at }: Difference) => at >= At.GDT && at < At.IDT;
+/** The access byte is in bits 15:8 of a descriptor's upper half. */
+const ACCESSED = 0x100;
+const LOADS_SS = /^(8e 1[0-7]|8e 5|8e 9|8e d[0-7]|17|0f b2)/;
+const PUSH_SEGMENT = /^(06|0e|16|1e|0f a0|0f a8)$/;
+const STORES_SELECTOR = /^(8c|0f 00 [0-3]|0f 00 [04]|0f 01)/;
+const FAULTS: readonly number[] = [Vector.GP, Vector.NP, Vector.SS, Vector.PF];
+
+export const KNOWN: readonly Known[] = [
+  {
+    what: "PUSH of a segment register writes 16 bits of a 32-bit slot, or all of it",
+    manual: "SDM 2B PUSH",
+    right: "both",
+    emulator: false,
+    explains: (seen, d) => PUSH_SEGMENT.test(seen.opcode) && seen.size === 4 && isMemory(d),
+  },
+  {
+    what:
+      "a far transfer that faults behind the check of its descriptors has marked them as accessed",
+    manual: "SDM 3A §3.4.5.1 says when the bit is set, not whether a fault behind it undoes that",
+    right: "both",
+    emulator: false,
+    explains: (seen, d) =>
+      isTable(d) && d.changed === ACCESSED && FAULTS.includes(seen.interpretedVector),
+  },
+  {
+    what: "SYSCALL, SYSRET, SYSENTER and SYSEXIT exist in other modes by vendor",
+    manual: "SDM 2B SYSCALL, SYSRET: #UD but in 64-bit mode; APM 3 SYSCALL, SYSENTER",
+    right: "both",
+    emulator: false,
+    explains: (seen) => seen.family === "syscall sysenter" && seen.bits !== 64,
+  },
+  emulator(
+    "RFLAGS.AC is the host's in handlers and behind returns",
+    "SDM 3A §6.12.1.3: events clear TF, NT, RF and VM; SDM 2A IRET",
+    (_seen, d) => d.field === "rflags" && (d.changed & ~Flag.AC) === 0,
+  ),
+  emulator(
+    "the upper half of RFLAGS is loaded",
+    "SDM 1 §3.4.3: bits 63:32 are reserved; SDM 2B SYSRET",
+    (_seen, d) => d.field === "rflags" && (d.changed & ~Flag.AC) === 0 && d.changedHigh !== 0,
+  ),
+  emulator(
+    "with REX.W, stores of a selector or of CR0 to memory are 8 bytes wide",
+    "SDM 2B MOV (8C), SLDT, STR, SMSW: 16 bits whatever the operand size",
+    (seen, d) => STORES_SELECTOR.test(seen.opcode) && seen.size === 8 && isMemory(d),
+  ),
+  emulator(
+    "a load of SS casts no shadow on the single step behind it",
+    "SDM 3A §6.8.3",
+    (seen) => LOADS_SS.test(seen.opcode) && seen.stepped,
+  ),
+  emulator(
+    "INT n is stepped like other instructions, the handler's frame then being DR6.BS's",
+    "SDM 3B §17.3.1.4: INT n clears TF",
+    (seen) => seen.family === "int" && seen.stepped,
+  ),
+  emulator(
+    "DR7 bit 11 can be set",
+    "SDM 3B §17.2.4: reserved where there is no RTM",
+    (_seen, d) => d.field === "dr7" && d.changed === 1 << 11,
+  ),
+  emulator(
+    "WRMSR takes reserved bits and memory types that are none",
+    "SDM 4 table 2-2; SDM 3A §11.12.4",
+    (seen) =>
+      seen.opcode === "0f 30" && seen.nativeVector < 0 && seen.interpretedVector === Vector.GP,
+  ),
+  emulator(
+    "MOV to CR0 and CR4 takes reserved bits and NW without CD",
+    "SDM 2B MOV to control registers: #GP(0)",
+    (seen) =>
+      seen.family === "mov to cr" && seen.nativeVector < 0 && seen.interpretedVector === Vector.GP,
+  ),
+  emulator(
+    "bits 31:16 of ESP do not survive a change of a 16-bit stack's pointer",
+    "SDM 1 §6.2.3: SP is the stack pointer then, the rest of ESP is not changed",
+    (seen, d) => d.field === "rsp" && !seen.stackIs32 && (d.changed & 0xffff) === 0,
+  ),
+  emulator(
+    "stack accesses across the end of a 16-bit stack are not checked against its limit",
+    "SDM 3A §5.3; SDM 2B PUSH: shutdown, #SS",
+    (seen) => !seen.stackIs32 && seen.atStackEdge,
+  ),
+  emulator(
+    "SYSRET without REX.W returns to 64-bit mode all the same",
+    "SDM 2B SYSRET",
+    (seen) => seen.opcode === "0f 07" && seen.size !== 8,
+  ),
+  emulator(
+    "LLDT and LTR of a selector of the LDT: error code 0",
+    "SDM 2A LLDT, LTR: #GP(selector)",
+    (seen, d) =>
+      seen.family === "lldt ltr" && isMemory(d) && seen.nativeVector === Vector.GP &&
+      seen.interpretedVector === Vector.GP && (d.changed & ~0xffff) === 0,
+  ),
+  emulator(
+    "LTR takes a 16-bit TSS in IA-32e mode",
+    "SDM 3A table 3-2: type 1 is reserved there",
+    (seen) =>
+      seen.family === "lldt ltr" && seen.long && seen.nativeVector < 0 &&
+      seen.interpretedVector === Vector.GP,
+  ),
+  emulator(
+    "IRET with operands of 16 or 32 bits is refused in IA-32e mode",
+    "SDM 2A IRET",
+    (seen) =>
+      seen.opcode === "cf" && seen.long && seen.size !== 8 && seen.nativeVector === Vector.GP,
+  ),
+  emulator(
+    "IRETQ does not check CS and SS as it must",
+    "SDM 2A IRET, IA-32e-MODE-RETURN: #GP, #NP, #SS with the selector",
+    (seen) => seen.opcode === "cf" && seen.size === 8 && FAULTS.includes(seen.interpretedVector),
+  ),
+  emulator(
+    "IRETQ keeps data segments that the outer level may not use",
+    "SDM 2A IRET, RETURN-TO-OUTER-PRIVILEGE-LEVEL",
+    (seen, d) =>
+      seen.opcode === "cf" && seen.size === 8 && ["es", "ds", "fs", "gs"].includes(d.field) &&
+      seen.interpretedSegment(Seg[d.field.toUpperCase() as keyof typeof Seg]).selector === 0,
+  ),
+  emulator(
+    "IRETQ does not set the accessed bit of SS",
+    "SDM 3A §3.4.5.1",
+    (seen, d) =>
+      seen.opcode === "cf" && seen.size === 8 &&
+      (isTable(d) && d.changed === ACCESSED || d.field === "ss"),
+  ),
+];
