@@ -111,9 +111,14 @@ export async function run(): Promise<BenchResult[]> {
       ),
     );
     const shadow = new ShadowFaults();
-    await warmUp(() => shadow.measure(cpuNs));
-    const times = Array.from({ length: TURNS }, () => shadow.measure(cpuNs));
-    results.push({ name: "shadow fault that maps 4 KiB", value: median(times), unit: "ns" });
+    const shadowTwin = await buildTwin("shadow_faults", folder);
+    results.push(
+      ...await compare(
+        "shadow fault that maps 4 KiB",
+        () => shadow.measure(cpuNs),
+        () => runTwin(shadowTwin),
+      ),
+    );
     results.push({
       name: "minor collections in 10,000,000 faults",
       value: await collectionsIn(10_000_000),
