@@ -10,7 +10,16 @@ import { type Cpu, Flag, Word } from "../cpu.ts";
 import { type Handler, type Insn, Rep } from "../insn.ts";
 import { load16, load32, load64, load8, store16, store32, store64, store8 } from "../memory.ts";
 import { difference32, difference64, differenceNarrow } from "./arithmetic.ts";
-import { advance, copyRun, fillRun, pointer, repetitions } from "./string_runs.ts";
+import {
+  advance,
+  compareRun,
+  copyRun,
+  fillRun,
+  pointer,
+  repetitions,
+  scanRun,
+  skipRun,
+} from "./string_runs.ts";
 import { bySize, type Row, row } from "./row.ts";
 
 /** Repetitions that one call makes at most, so that interrupts need not wait for long. */
@@ -104,12 +113,11 @@ function scasStep(cpu: Cpu, insn: Insn, size: number): void {
 }
 
 type Step = (cpu: Cpu, insn: Insn, size: number) => void;
-/** Makes up to `limit` repetitions at once where nothing can happen between; says how many. */
+/**
+ * Makes up to `limit` repetitions at once where nothing can happen between; says how many. Of those
+ * that compare, only such as do not end the instruction.
+ */
 type Run = (cpu: Cpu, insn: Insn, size: number, limit: number) => number;
-
-function noRun(): number {
-  return 0;
-}
 
 /** Takes `count` repetitions off the count register. */
 function countDown(cpu: Cpu, insn: Insn, count: number): void {
@@ -123,6 +131,11 @@ function countDown(cpu: Cpu, insn: Insn, count: number): void {
   s[at] = before - count;
   s[at + 1] = insn.addrSize === 8 && before >>> 0 < count ? s[at + 1] - 1 : s[at + 1];
   if (insn.addrSize === 4) s[at + 1] = 0;
+}
+
+/** Backwards, a run would have to begin at its end. */
+function forwards(cpu: Cpu): boolean {
+  return (cpu.s[Word.RFLAGS] & Flag.DF) === 0;
 }
 
 /** REP and, for `compares`, REPE and REPNE. */
@@ -141,16 +154,15 @@ function repeat(
     : Math.max(1, Math.min(wanted, cpu.budget - cpu.at - cpu.repeats, MAX_REPETITIONS));
   let done = 0;
   while (done < most) {
-    let count = run(cpu, insn, size, most - done);
-    if (count === 0) {
-      step(cpu, insn, size);
-      count = 1;
-    }
+    const left = most - done;
+    const atOnce = left > 1 && forwards(cpu) ? run(cpu, insn, size, left) : 0;
+    if (atOnce === 0) step(cpu, insn, size);
+    const count = Math.max(1, atOnce);
     countDown(cpu, insn, count);
     // The first one is the instruction itself.
     cpu.repeats += done === 0 ? count - 1 : count;
     done += count;
-    if (compares && (cpu.zero === 0) !== (insn.rep === Rep.REP)) return;
+    if (compares && atOnce === 0 && (cpu.zero === 0) !== (insn.rep === Rep.REP)) return;
     if (cpu.attention !== 0) break;
   }
   if (done < wanted) stay(cpu, insn);
@@ -179,22 +191,11 @@ function handlers(step: Step, run: Run, compares: boolean): [byte: Handler, wide
   ];
 }
 
-/** Forwards only: backwards, a run would have to begin at its end. */
-function forwards(cpu: Cpu): boolean {
-  return (cpu.s[Word.RFLAGS] & Flag.DF) === 0;
-}
-function movsRun(cpu: Cpu, insn: Insn, size: number, limit: number): number {
-  return limit > 1 && forwards(cpu) ? copyRun(cpu, insn, size, limit) : 0;
-}
-function stosRun(cpu: Cpu, insn: Insn, size: number, limit: number): number {
-  return limit > 1 && forwards(cpu) ? fillRun(cpu, insn, size, limit) : 0;
-}
-
-const [movsb, movs] = handlers(movsStep, movsRun, false);
-const [cmpsb, cmps] = handlers(cmpsStep, noRun, true);
-const [stosb, stos] = handlers(stosStep, stosRun, false);
-const [lodsb, lods] = handlers(lodsStep, noRun, false);
-const [scasb, scas] = handlers(scasStep, noRun, true);
+const [movsb, movs] = handlers(movsStep, copyRun, false);
+const [cmpsb, cmps] = handlers(cmpsStep, compareRun, true);
+const [stosb, stos] = handlers(stosStep, fillRun, false);
+const [lodsb, lods] = handlers(lodsStep, skipRun, false);
+const [scasb, scas] = handlers(scasStep, scanRun, true);
 const ENDS = { ends: true } as const;
 
 export const STRING: readonly Row[] = [

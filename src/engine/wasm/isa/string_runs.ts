@@ -1,12 +1,12 @@
 /**
- * String instructions' pointers and counts, and runs of REP MOVS and REP STOS that are made at once:
+ * String instructions' pointers and counts, and runs of their repetitions that are made at once:
  * within one page, on plain RAM that is in the TLB, forwards.
  */
 
 import { Reg, Seg } from "../../../cpu/state.ts";
 import { segmentAddress } from "../address.ts";
 import { type Cpu, Flag, Word } from "../cpu.ts";
-import type { Insn } from "../insn.ts";
+import { type Insn, Rep } from "../insn.ts";
 import { entryAt } from "../tlb.ts";
 
 const PAGE = 4096;
@@ -110,4 +110,66 @@ export function fillRun(cpu: Cpu, insn: Insn, size: number, limit: number): numb
   }
   advance(cpu, insn, Reg.RDI, size, count);
   return count;
+}
+
+// The runs below leave the last element in the page, and the last that is wanted, to a step: what it
+// loads or compares is what stays, and what a fault of the next page shows.
+
+/** REP LODS: skips up to `limit` - 1 elements; returns how many, 0 where it cannot. */
+export function skipRun(cpu: Cpu, insn: Insn, size: number, limit: number): number {
+  const { seg } = insn;
+  if (!isFlat(cpu, insn, seg, cpu.flatRead)) return 0;
+  const lo = segmentAddress(cpu, seg, pointer(cpu, insn, Reg.RSI), cpu.hi, size, false);
+  if (plainOffset(cpu, lo, cpu.hi, cpu.tlbRead) < 0) return 0;
+  const count = Math.min(limit, leftInPage(lo, size)) - 1;
+  if (count <= 0) return 0;
+  advance(cpu, insn, Reg.RSI, size, count);
+  return count;
+}
+
+/** REPE and REPNE SCAS: passes up to `limit` - 1 elements that do not end it; returns how many. */
+export function scanRun(cpu: Cpu, insn: Insn, size: number, limit: number): number {
+  if (!isFlat(cpu, insn, Seg.ES, cpu.flatRead)) return 0;
+  const lo = pointer(cpu, insn, Reg.RDI);
+  const at = plainOffset(cpu, lo, cpu.hi, cpu.tlbRead);
+  if (at < 0) return 0;
+  const most = Math.min(limit, leftInPage(lo, size)) - 1;
+  const whileEqual = insn.rep === Rep.REP;
+  let count = 0;
+  while (
+    count < most && areEqual(cpu.ram, at + count * size, cpu.view, 0, size) === whileEqual
+  ) count++;
+  if (count > 0) advance(cpu, insn, Reg.RDI, size, count);
+  return count;
+}
+
+/** REPE and REPNE CMPS: passes up to `limit` - 1 pairs that do not end it; returns how many. */
+export function compareRun(cpu: Cpu, insn: Insn, size: number, limit: number): number {
+  const { seg } = insn;
+  if (!isFlat(cpu, insn, seg, cpu.flatRead) || !isFlat(cpu, insn, Seg.ES, cpu.flatRead)) return 0;
+  const oneLo = segmentAddress(cpu, seg, pointer(cpu, insn, Reg.RSI), cpu.hi, size, false);
+  const one = plainOffset(cpu, oneLo, cpu.hi, cpu.tlbRead);
+  const otherLo = pointer(cpu, insn, Reg.RDI);
+  const other = plainOffset(cpu, otherLo, cpu.hi, cpu.tlbRead);
+  if (one < 0 || other < 0) return 0;
+  const most = Math.min(limit, leftInPage(oneLo, size), leftInPage(otherLo, size)) - 1;
+  const whileEqual = insn.rep === Rep.REP;
+  const { ram } = cpu;
+  let count = 0;
+  while (
+    count < most &&
+    areEqual(ram, one + count * size, ram, other + count * size, size) === whileEqual
+  ) count++;
+  if (count === 0) return 0;
+  advance(cpu, insn, Reg.RSI, size, count);
+  advance(cpu, insn, Reg.RDI, size, count);
+  return count;
+}
+
+/** Whether two elements of `size` bytes are the same. */
+function areEqual(a: DataView, i: number, b: DataView, j: number, size: number): boolean {
+  if (size === 1) return a.getUint8(i) === b.getUint8(j);
+  if (size === 2) return a.getUint16(i, true) === b.getUint16(j, true);
+  if (a.getInt32(i, true) !== b.getInt32(j, true)) return false;
+  return size === 4 || a.getInt32(i + 4, true) === b.getInt32(j + 4, true);
 }

@@ -173,3 +173,59 @@ Deno.test("LODS and single MOVS take a segment override for the source alone", (
   assertEquals(finish(rig, "64 ad").vector, NONE);
   assertEquals([rig.gpr(Reg.RAX), rig.gpr(Reg.RSI)], [0x0506_0708n, 0x44n]);
 });
+
+Deno.test("REP CMPS, SCAS and LODS of all sizes end where element by element they would", () => {
+  const random = new Random(seed(22));
+  const memory = new Uint8Array(0x6000);
+  const view = new DataView(memory.buffer);
+  const element = (at: number, size: number) => {
+    const all = view.getBigUint64(at, true);
+    return BigInt.asUintN(size * 8, all);
+  };
+  for (let round = 0; round < 300; round++) {
+    const size = random.pick([1, 2, 4, 8] as const);
+    const opcode = random.pick(["a6", "ae", "ac"]);
+    const repeatWhileEqual = random.oneIn(2);
+    const step = random.oneIn(4) ? -size : size;
+    const count = 1 + random.below(random.pick([3, 40, 1200]));
+    const from = 0x2800 + random.below(0x1000);
+    const to = 0x2800 + random.below(0x1000);
+    // Long runs of what goes on, whatever is compared with what.
+    memory.fill(repeatWhileEqual ? 0 : 0x11);
+    const rax = repeatWhileEqual ? 0n : 0x22n;
+    if (!repeatWhileEqual && opcode === "a6") memory.fill(0x22, to & ~0xff);
+    for (let i = random.below(4); i > 0; i--) memory[random.below(memory.length)] = 0x22;
+    const rig = rigFor(DATA_AT + from, DATA_AT + to, count, step < 0);
+    rig.setGpr(Reg.RAX, rax);
+    rig.memory.write(gpa(DATA_AT), memory);
+
+    const compares = opcode !== "ac";
+    let done = 0;
+    let a = rax;
+    let b = 0n;
+    do {
+      if (opcode !== "ae") a = element(from + done * step, size);
+      b = element(to + done * step, size);
+      done++;
+    } while (done < count && (!compares || (a === b) === repeatWhileEqual));
+
+    const byte = (parseInt(opcode, 16) | (size === 1 ? 0 : 1)).toString(16);
+    const rep = repeatWhileEqual ? "f3" : "f2";
+    const code = size === 2 ? `66 ${rep} ${byte}` : `${rep} ${size === 8 ? "48 " : ""}${byte}`;
+    const what = `seed ${random.seed}, round ${round}: ${code}, ${count} times`;
+    assertEquals(finish(rig, code).vector, NONE, what);
+    const moved = BigInt(done * step);
+    assertEquals(
+      pointers(rig),
+      [
+        BigInt(DATA_AT + from) + (opcode === "ae" ? 0n : moved),
+        BigInt(DATA_AT + to) + (compares ? moved : 0n),
+        BigInt(count - done),
+      ],
+      what,
+    );
+    const { cf, zero } = rig.cpu;
+    if (compares) assertEquals([cf === 1, zero === 0], [a < b, a === b], what);
+    else assertEquals(BigInt.asUintN(size * 8, rig.gpr(Reg.RAX)), a, what);
+  }
+});
