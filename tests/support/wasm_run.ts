@@ -4,6 +4,7 @@ import { NO_BYTE } from "../../src/devices/byte_stream.ts";
 import type { NamedBytes } from "../../src/boot/boot.ts";
 import { CpuState } from "../../src/cpu/state.ts";
 import { type MmuMode } from "../../src/engine/wasm/guest_mmu.ts";
+import type { JitOptions } from "../../src/engine/wasm/jit/translator.ts";
 import { WasmEngine } from "../../src/engine/wasm/wasm_engine.ts";
 import { VirtualClock } from "../../src/machine/clock.ts";
 import { Machine } from "../../src/machine/machine.ts";
@@ -20,6 +21,8 @@ export interface WasmRunOptions {
   readonly cpus?: number;
   readonly mmu?: MmuMode;
   readonly ramBytes?: number;
+  /** Hot code is translated. */
+  readonly jit?: JitOptions;
   /** The longest slice, in instructions: where slices end must not matter. */
   readonly sliceInstructions?: number;
 }
@@ -29,6 +32,7 @@ export interface WasmRun {
   readonly outcome: MachineOutcome;
   readonly output: string;
   readonly instructions: number;
+  readonly stats: Record<string, number>;
   readonly guestNs: number;
   /** SHA-256 over RAM and the registers of all vCPUs. */
   readonly digest: string;
@@ -50,7 +54,7 @@ class ShortSlices extends VirtualClock {
 
 /** Runs the guest to its end; it must end by itself. */
 export async function runOnWasm(options: WasmRunOptions): Promise<WasmRun> {
-  const { kernel, append, initrd, cpus = 1, mmu = "tdp", ramBytes = 16 * 1024 ** 2 } = options;
+  const { kernel, append, initrd, jit, cpus = 1, mmu = "tdp", ramBytes = 16 * 1024 ** 2 } = options;
   const memory = GuestMemory.allocate(ramBytes);
   const clock = new ShortSlices(options.sliceInstructions ?? Infinity);
   const output: number[] = [];
@@ -59,7 +63,8 @@ export async function runOnWasm(options: WasmRunOptions): Promise<WasmRun> {
     cpus,
     engine: {
       irqchip: "machine",
-      create: (bus) => new WasmEngine({ memory, cpus, bus, clock, mmu }),
+      create: (bus) =>
+        new WasmEngine({ memory, cpus, bus, clock, mmu, ...jit === undefined ? {} : { jit } }),
     },
     source: {
       kernel,
@@ -81,6 +86,7 @@ export async function runOnWasm(options: WasmRunOptions): Promise<WasmRun> {
     outcome,
     output: new TextDecoder().decode(Uint8Array.from(output)),
     instructions: engine.retired,
+    stats: engine.stats(),
     guestNs: clock.nowNs(),
     digest: await digestOf(memory, engine),
   };

@@ -4,6 +4,7 @@ import type { Gfn } from "../../base/u64.ts";
 import { CodeSize } from "./cpu.ts";
 import { Decoded, Decoder } from "./decode/decoder.ts";
 import { Insn } from "./insn.ts";
+import type { Region } from "./jit/region.ts";
 
 /** Bytes of a page. */
 const PAGE = 4096;
@@ -25,9 +26,17 @@ export class Block {
   /** Offsets in the page of its first byte and of what follows its last. */
   readonly start: number;
   readonly end: number;
+  /** Times that it has been interpreted: what the translator goes by. */
+  entries = 0;
+  /** Its translation, and the number that it has there. */
+  region: Region | undefined = undefined;
+  entry = 0;
+  /** The page that keeps it; undefined: nobody does. */
+  readonly page: CodePage | undefined;
 
-  constructor(insns: readonly Insn[]) {
+  constructor(insns: readonly Insn[], page?: CodePage) {
     this.insns = insns;
+    this.page = page;
     this.start = insns[0].offset;
     this.end = insns[insns.length - 1].next;
   }
@@ -50,6 +59,8 @@ export class CodePage {
   #live = 0;
   /** Bytes of the longest block since the page was empty: how far before a write one may start. */
   #longest = 0;
+  /** How often translated code has been dropped. */
+  retranslations = 0;
 
   constructor(page: number, gfn: Gfn, codeSize: CodeSize) {
     this.page = page;
@@ -102,11 +113,23 @@ export class CodePage {
     if (dropped > 0) this.maxInsns = Math.max(1, this.maxInsns >> 2);
     return dropped;
   }
+
+  /** The translations of all blocks are void. */
+  forgetRegions(): void {
+    this.retranslations++;
+    for (const block of this.#blocks) {
+      if (block === undefined) continue;
+      block.region = undefined;
+      block.entries = 0;
+    }
+  }
 }
 
 /** Decoded code of one guest, for all its vCPUs. */
 export class CodeCache {
   readonly decoder = new Decoder();
+  /** Called when blocks of a page have been dropped. */
+  onDropped: ((page: CodePage) => void) | undefined = undefined;
   readonly #ram: Uint8Array;
   readonly #pages = new Map<number, CodePage>();
   /** By page of the guest's memory: bit by `CodeSize` when there is decoded code in it. */
@@ -157,11 +180,13 @@ export class CodeCache {
       at = insn.next;
     }
     if (insns.length === 0) return undefined;
-    const block = new Block(insns);
+    const block = new Block(insns, code);
     if (code.codeSize === STALE) return block;
     if (this.#hasCode[code.page] === 0) this.#track(code.gfn, true);
     this.#hasCode[code.page] |= 1 << codeSize;
-    this.#kept += insns.length - code.add(block);
+    const dropped = code.add(block);
+    if (dropped > 0) this.onDropped?.(code);
+    this.#kept += insns.length - dropped;
     return block;
   }
 
@@ -185,6 +210,7 @@ export class CodeCache {
       if (dropped === 0) continue;
       any = true;
       this.#kept -= dropped;
+      this.onDropped?.(code);
       if (code.isEmpty) left &= ~(1 << size);
     }
     this.#hasCode[page] = left;
@@ -199,6 +225,7 @@ export class CodeCache {
         this.#hasCode[code.page] = 0;
         this.#track(code.gfn, false);
       }
+      this.onDropped?.(code);
       code.codeSize = STALE;
       code.maxInsns = 1; // what is not kept is not tracked: no instruction overwrites the next
     }

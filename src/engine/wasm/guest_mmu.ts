@@ -39,6 +39,8 @@ export class GuestMmu {
   readonly mmu: Mmu;
   readonly tables: RegionTables;
   readonly code: CodeCache;
+  /** Guest RAM. */
+  readonly ram: WebAssembly.Memory;
   /** How often a page has lost its last decoded code: a tracked page may be a plain one again. */
   untracked = 0;
   /** Called when decoded code has been overwritten. */
@@ -46,6 +48,7 @@ export class GuestMmu {
 
   constructor(memory: GuestMemory, mode: MmuMode, maxPhyAddrBits: number) {
     const ram = new Uint8Array(memory.wasm.buffer);
+    this.ram = memory.wasm;
     this.mmu = new Mmu({
       host: new WasmHost(ram.length / PAGE_SIZE),
       tables: mode === "tdp" ? "ept" : "shadow",

@@ -12,6 +12,8 @@ import { deliverException, deliverInjected, deliverInterrupt } from "./delivery.
 import { FaultClass, GUEST_EXCEPTION, Vector } from "./exception.ts";
 import type { GuestMmu } from "./guest_mmu.ts";
 import { Insn } from "./insn.ts";
+import { Status } from "./jit/layout.ts";
+import { type JitOptions, Translator } from "./jit/translator.ts";
 
 /** Bytes of a page, and the mask of the offset in one. */
 const PAGE = 4096;
@@ -27,15 +29,26 @@ export class Interpreter {
   /** For instructions that cross pages: their bytes, and a block of one. */
   readonly #bytes = new Uint8Array(MAX_INSN);
   readonly #crossing = new Insn();
+  readonly #translator: Translator | undefined;
   #blocks = 0;
 
-  constructor(guest: GuestMmu) {
+  /** @param jit Hot code is translated to WebAssembly; undefined: none is. */
+  constructor(guest: GuestMmu, jit?: JitOptions) {
     this.#guest = guest;
+    if (jit === undefined) return;
+    const execute = (cpu: Cpu, block: Block) => this.#execute(cpu, block, 1);
+    this.#translator = new Translator(guest.ram, execute, jit);
+    guest.code.onDropped = (page) => this.#translator!.drop(page);
   }
 
   /** Blocks entered. */
   get blocks(): number {
     return this.#blocks;
+  }
+
+  /** The translator's counters. */
+  stats(): Record<string, number> {
+    return this.#translator?.stats() ?? {};
   }
 
   /**
@@ -81,10 +94,26 @@ export class Interpreter {
 
   /** Blocks one after the other, as long as nothing else is to be looked at. */
   #runBlocks(cpu: Cpu): void {
-    while (cpu.attention === 0 && cpu.budget > 0 && !cpu.stepping && cpu.shadow === 0) {
+    const translator = this.#translator;
+    while (isFree(cpu)) {
       const block = this.#enter(cpu, false);
-      this.#execute(cpu, block, Math.min(block.insns.length, cpu.budget));
+      if (translator === undefined) {
+        this.#execute(cpu, block, Math.min(block.insns.length, cpu.budget));
+        continue;
+      }
+      const status = translator.run(cpu, block);
+      if (status === undefined) {
+        translator.count(cpu, block);
+        this.#execute(cpu, block, Math.min(block.insns.length, cpu.budget));
+      } else if (isFree(cpu) && status !== Status.JUMP) this.#help(cpu, status);
     }
+  }
+
+  /** Translated code did not get on by itself: does what is next there. */
+  #help(cpu: Cpu, status: Status): void {
+    const block = this.#enter(cpu, false);
+    const count = status === Status.BAIL ? 1 : block.insns.length;
+    this.#execute(cpu, block, Math.min(count, cpu.budget));
   }
 
   /** Executes the first `count` instructions of a block. */
@@ -196,6 +225,11 @@ export class Interpreter {
     retire(cpu, 1);
     deliverException(cpu);
   }
+}
+
+/** Whether code may run, block after block. */
+function isFree(cpu: Cpu): boolean {
+  return cpu.attention === 0 && cpu.budget > 0 && !cpu.stepping && cpu.shadow === 0;
 }
 
 /** RIP = `codeBase` + `offset`. */

@@ -22,6 +22,7 @@ import { type Cpu, Word } from "./cpu.ts";
 import { isWatched, noteAccess } from "./debug.ts";
 import { VCPU_SHUTDOWN, Vector } from "./exception.ts";
 import type { GuestMmu } from "./guest_mmu.ts";
+import { JUMPS_AT, JUMPS_END } from "./jit/layout.ts";
 import { entryAt, GLOBAL, NO_TAG, SCRATCH_AT, TLB_WORDS, TlbSet } from "./tlb.ts";
 
 /** Bytes of a page, and the mask of the offset in one. */
@@ -55,6 +56,8 @@ class SlowPage extends Place {
 /** Translates for one vCPU. */
 export class Paging {
   readonly vcpu: MmuVcpu;
+  /** The jump cache of translated code has entries. */
+  jumpsUsed = false;
   tlbMisses = 0;
   readonly #cpu: Cpu;
   readonly #guest: GuestMmu;
@@ -164,6 +167,7 @@ export class Paging {
     this.#codeTags.fill(NO_TAG);
     this.#codePages.fill(undefined);
     this.#flushSlow();
+    this.forgetJumps();
   }
 
   /** Forgets all translations but global ones (SDM 3A §4.10.4.1). */
@@ -178,6 +182,14 @@ export class Paging {
     this.#filledCount = kept;
     this.#codeTags.fill(NO_TAG);
     this.#flushSlow();
+    this.forgetJumps();
+  }
+
+  /** Empties the jump cache of translated code: it stands for translations, too. */
+  forgetJumps(): void {
+    if (!this.jumpsUsed) return;
+    this.jumpsUsed = false;
+    this.#cpu.s.fill(0, JUMPS_AT / 4, JUMPS_END / 4);
   }
 
   #flushSlow(): void {
@@ -202,6 +214,21 @@ export class Paging {
     }
     this.#slow[slowEntry(lo, Access.READ)].lo = NO_TAG;
     this.#slow[slowEntry(lo, Access.WRITE)].lo = NO_TAG;
+    this.forgetJumps();
+  }
+
+  /**
+   * Fills the TLB for an access by translated code.
+   * @returns false when the access is not a simple one: the interpreter has to make it. What it
+   * raises may be raised here already.
+   */
+  fill(lo: number, hi: number, size: number, write: boolean): boolean {
+    const cpu = this.#cpu;
+    if ((lo & OFFSET) + size > PAGE || !this.isCanonical(hi)) return false;
+    if (cpu.watching || cpu.tlbRead === TlbSet.CHECKED_READ) return false;
+    this.#locate(lo, hi, size, write ? Access.WRITE : Access.READ);
+    const at = entryAt(write ? cpu.tlbWrite : cpu.tlbRead, lo);
+    return cpu.s[at] === (lo & ~OFFSET) && cpu.s[at + 1] === hi;
   }
 
   /** The decoded code of the page that instructions at `hi:lo` come from; undefined: no RAM there. */

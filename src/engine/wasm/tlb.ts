@@ -43,8 +43,10 @@ export const NO_TAG = 1;
 
 /** Bytes where accesses that cross pages or go to devices are put together: behind the state. */
 export const SCRATCH_AT = STATE_BYTES;
+/** End of the TLB, in bytes; the translator's part follows. */
+export const TLB_BYTES_END = TLB_BYTES_AT + TLB_WORDS * 4;
 /** Bytes of a vCPU's memory. */
-export const PRIVATE_BYTES = 131072 + 65536;
+export const PRIVATE_BYTES = TLB_BYTES_END + 2 * 65536 - TLB_BYTES_AT;
 
 /** First word of the entry for the page of linear address `lo` in the set at `set`. */
 export function entryAt(set: number, lo: number): number {

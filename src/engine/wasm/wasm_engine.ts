@@ -23,6 +23,7 @@ import { Attention, Cpu, Flag, Word } from "./cpu.ts";
 import { VCPU_SHUTDOWN } from "./exception.ts";
 import { GuestMmu, type MmuMode } from "./guest_mmu.ts";
 import { Interpreter } from "./interpreter.ts";
+import type { JitOptions } from "./jit/translator.ts";
 import { Paging } from "./paging.ts";
 import { readState, writeState } from "./state_copy.ts";
 import { X87 } from "./x87_state.ts";
@@ -48,6 +49,8 @@ export interface WasmEngineOptions {
   /** What the time-stamp counters count, in nanoseconds. */
   readonly clock: { nowNs(): number };
   readonly mmu?: MmuMode;
+  /** Hot code is translated to WebAssembly; undefined: everything is interpreted. */
+  readonly jit?: JitOptions;
 }
 
 /** A vCPU as inspection and boot see it. */
@@ -109,7 +112,7 @@ export class WasmEngine implements BusEngine {
     }
     const models = Array.from({ length: cpus }, (_, index) => new Cpuid(index, cpus));
     this.#guest = new GuestMmu(memory, options.mmu ?? "tdp", models[0].maxPhyAddrBits);
-    this.#interpreter = new Interpreter(this.#guest);
+    this.#interpreter = new Interpreter(this.#guest, options.jit);
     this.#cpus = models.map((cpuid, index) =>
       new Cpu({
         index,
@@ -203,7 +206,7 @@ export class WasmEngine implements BusEngine {
       blocks: this.#interpreter.blocks,
       tlb_misses: this.#cpus.reduce((sum, cpu) => sum + cpu.paging.tlbMisses, 0),
     };
-    return { ...stats, ...this.#guest.mmu.stats() };
+    return { ...stats, ...this.#interpreter.stats(), ...this.#guest.mmu.stats() };
   }
 
   [Symbol.dispose](): void {}

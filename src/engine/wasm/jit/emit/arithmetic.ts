@@ -1,0 +1,150 @@
+/** ADD, ADC, SUB, SBB, CMP, NEG, INC, DEC: see `isa/arithmetic.ts`. */
+
+import { type Emitter, Extend, Local } from "../emitter.ts";
+import { FlagKind } from "../layout.ts";
+import { Op } from "../opcodes.ts";
+import type { Emissions } from "./emit.ts";
+import { pushCarry, setFlagKind } from "./flags.ts";
+
+const { FLAG_A, FLAG_B, FLAG_RESULT, T0, T1 } = Local;
+
+/** Sum or difference. */
+function binary(e: Emitter, width: number, op: Op, kind: FlagKind): void {
+  const { code } = e;
+  e.checkDestination(width);
+  if (!e.flagsWanted) {
+    e.readSource(width, Extend.ANY);
+    code.set(T0);
+    e.fetchDestination(width, Extend.ANY);
+    code.get(T0);
+    code.op(op);
+    code.set(T0);
+    return e.writeDestination(width, T0);
+  }
+  e.readSource(width, Extend.SIGN);
+  code.set(FLAG_B);
+  e.fetchDestination(width, Extend.SIGN);
+  code.tee(FLAG_A);
+  code.get(FLAG_B);
+  code.op(op);
+  e.extend(width, Extend.SIGN);
+  code.set(FLAG_RESULT);
+  setFlagKind(e, kind, true);
+  e.writeDestination(width, FLAG_RESULT);
+}
+
+/** The same with CF as another summand. */
+function binaryWithCarry(e: Emitter, width: number, op: Op, kind: FlagKind): void {
+  const { code } = e;
+  e.checkDestination(width);
+  e.readSource(width, Extend.SIGN);
+  code.set(T0);
+  pushCarry(e);
+  code.op(Op.I64_EXTEND_I32_U);
+  code.set(T1);
+  e.fetchDestination(width, Extend.SIGN);
+  code.tee(FLAG_A);
+  code.get(T0);
+  code.tee(FLAG_B);
+  code.op(op);
+  code.get(T1);
+  code.op(op);
+  e.extend(width, Extend.SIGN);
+  code.set(FLAG_RESULT);
+  setFlagKind(e, kind);
+  e.writeDestination(width, FLAG_RESULT);
+}
+
+function compare(e: Emitter, width: number): void {
+  const { code } = e;
+  e.readSource(width, Extend.SIGN);
+  code.set(T0);
+  e.readDestination(width, Extend.SIGN);
+  if (!e.flagsWanted) return code.op(Op.DROP);
+  code.tee(FLAG_A);
+  code.get(T0);
+  code.tee(FLAG_B);
+  code.op(Op.I64_SUB);
+  e.extend(width, Extend.SIGN);
+  code.set(FLAG_RESULT);
+  setFlagKind(e, FlagKind.SUB, true);
+}
+
+function negate(e: Emitter, width: number): void {
+  const { code } = e;
+  e.checkDestination(width);
+  e.fetchDestination(width, Extend.SIGN);
+  code.set(FLAG_B);
+  code.i64(0);
+  code.tee(FLAG_A);
+  code.get(FLAG_B);
+  code.op(Op.I64_SUB);
+  e.extend(width, Extend.SIGN);
+  code.set(FLAG_RESULT);
+  setFlagKind(e, FlagKind.SUB, true);
+  e.writeDestination(width, FLAG_RESULT);
+}
+
+/** INC and DEC keep CF. */
+function step(e: Emitter, width: number, op: Op): void {
+  const { code } = e;
+  e.checkDestination(width);
+  if (!e.flagsWanted) {
+    e.fetchDestination(width, Extend.ANY);
+    code.i64(1);
+    code.op(op);
+    code.set(T0);
+    return e.writeDestination(width, T0);
+  }
+  pushCarry(e);
+  code.op(Op.I64_EXTEND_I32_U);
+  code.set(FLAG_B);
+  e.fetchDestination(width, Extend.SIGN);
+  code.tee(T0);
+  code.i64(1);
+  code.op(op);
+  e.extend(width, Extend.SIGN);
+  code.set(FLAG_RESULT);
+  // AF: bit 4 changes. OF: the sign goes from 0 to 1 by INC, from 1 to 0 by DEC.
+  code.get(FLAG_B);
+  code.get(T0);
+  code.get(FLAG_RESULT);
+  code.op(Op.I64_XOR);
+  code.i64(16);
+  code.op(Op.I64_AND);
+  code.op(Op.I64_OR);
+  const inc = op === Op.I64_ADD;
+  code.get(inc ? T0 : FLAG_RESULT);
+  code.i64(-1);
+  code.op(Op.I64_XOR);
+  code.get(inc ? FLAG_RESULT : T0);
+  code.op(Op.I64_AND);
+  code.i64(63);
+  code.op(Op.I64_SHR_U);
+  code.i64(11);
+  code.op(Op.I64_SHL);
+  code.op(Op.I64_OR);
+  code.set(FLAG_B);
+  setFlagKind(e, FlagKind.RESULT);
+  e.writeDestination(width, FLAG_RESULT);
+}
+
+/** @see Emissions */
+export const ARITHMETIC: Emissions = {
+  add: { emit: (e, width) => binary(e, width, Op.I64_ADD, FlagKind.ADD), sets: "all" },
+  sub: { emit: (e, width) => binary(e, width, Op.I64_SUB, FlagKind.SUB), sets: "all" },
+  adc: {
+    emit: (e, width) => binaryWithCarry(e, width, Op.I64_ADD, FlagKind.ADD),
+    sets: "all",
+    reads: true,
+  },
+  sbb: {
+    emit: (e, width) => binaryWithCarry(e, width, Op.I64_SUB, FlagKind.SUB),
+    sets: "all",
+    reads: true,
+  },
+  cmp: { emit: compare, sets: "all" },
+  neg: { emit: negate, sets: "all" },
+  inc: { emit: (e, width) => step(e, width, Op.I64_ADD), sets: "some", reads: true },
+  dec: { emit: (e, width) => step(e, width, Op.I64_SUB), sets: "some", reads: true },
+};

@@ -1,0 +1,159 @@
+/** BT and its kin, BSF, BSR, TZCNT, LZCNT, POPCNT: see `isa/bits.ts`. */
+
+import { IMM, type Insn } from "../../insn.ts";
+import { type Emitter, Extend, Local } from "../emitter.ts";
+import { FlagKind } from "../layout.ts";
+import { Op } from "../opcodes.ts";
+import type { Emissions } from "./emit.ts";
+import { pushFlags, setExplicitFlags, setFlagKind, setLogicFlags } from "./flags.ts";
+
+const { FLAG_B, FLAG_RESULT, T0, T1, T2 } = Local;
+const CF = 1;
+
+/** BT, BTS, BTR, BTC: `change` pushes the operand T0 with the bit of the mask T1 changed. */
+function bitTest(e: Emitter, width: number, change?: (e: Emitter) => void): void {
+  const { code, insn } = e;
+  if (change !== undefined) e.checkDestination(width);
+  if (change !== undefined) e.fetchDestination(width, Extend.ANY);
+  else e.readDestination(width, Extend.ANY);
+  code.set(T0);
+  const mask = width * 8 - 1;
+  if (insn.src === IMM) code.i64(insn.immLo & mask);
+  else {
+    e.readRegister(insn.src, width, Extend.ANY);
+    code.i64(mask);
+    code.op(Op.I64_AND);
+  }
+  code.set(T2);
+  if (e.flagsWanted) {
+    pushFlags(e);
+    code.i32(~CF);
+    code.op(Op.I32_AND);
+    code.get(T0);
+    code.get(T2);
+    code.op(Op.I64_SHR_U);
+    code.op(Op.I32_WRAP_I64);
+    code.i32(CF);
+    code.op(Op.I32_AND);
+    code.op(Op.I32_OR);
+    setExplicitFlags(e);
+  }
+  if (change === undefined) return;
+  code.i64(1);
+  code.get(T2);
+  code.op(Op.I64_SHL);
+  code.set(T1);
+  change(e);
+  code.set(T0);
+  e.writeDestination(width, T0);
+}
+
+function combine(op: Op): (e: Emitter) => void {
+  return ({ code }) => {
+    code.get(T0);
+    code.get(T1);
+    code.op(op);
+  };
+}
+
+/** T0 without the bits of T1. */
+function reset({ code }: Emitter): void {
+  code.get(T0);
+  code.get(T1);
+  code.i64(-1);
+  code.op(Op.I64_XOR);
+  code.op(Op.I64_AND);
+}
+
+/** A register's bit offset reaches beyond an operand in memory: left to the interpreter. */
+function staysInside(insn: Insn): boolean {
+  return !insn.isMem || insn.src === IMM;
+}
+
+/** BSF and BSR: 0 leaves the destination as it was. */
+function scan(e: Emitter, width: number, forward: boolean): void {
+  const { code, insn } = e;
+  e.readSource(width, Extend.ZERO);
+  code.tee(T0);
+  code.op(Op.I64_EQZ);
+  code.op(Op.I32_EQZ);
+  e.open(Op.IF);
+  if (forward) {
+    code.get(T0);
+    code.op(Op.I64_CTZ);
+  } else {
+    code.i64(63);
+    code.get(T0);
+    code.op(Op.I64_CLZ);
+    code.op(Op.I64_SUB);
+  }
+  e.writeRegister(insn.dst, width);
+  e.end();
+  if (!e.flagsWanted) return;
+  code.get(T0);
+  e.extend(width, Extend.SIGN);
+  setLogicFlags(e);
+}
+
+/** TZCNT and LZCNT. CF: the source is 0. */
+function count(e: Emitter, width: number, forward: boolean): void {
+  const { code, insn } = e;
+  const bits = width * 8;
+  e.readSource(width, Extend.ZERO);
+  code.set(T0);
+  if (e.flagsWanted) {
+    code.get(T0);
+    code.op(Op.I64_EQZ);
+    code.op(Op.I64_EXTEND_I32_U);
+    code.set(FLAG_B);
+  }
+  code.get(T0);
+  if (forward) {
+    if (width < 8) { // a bit behind the last one ends the count there
+      code.i64(width === 4 ? 0 : 1 << bits, width === 4 ? 1 : 0);
+      code.op(Op.I64_OR);
+    }
+    code.op(Op.I64_CTZ);
+  } else {
+    code.op(Op.I64_CLZ);
+    code.i64(64 - bits);
+    code.op(Op.I64_SUB);
+  }
+  code.set(T0);
+  if (e.flagsWanted) {
+    code.get(T0);
+    code.set(FLAG_RESULT);
+    setFlagKind(e, FlagKind.RESULT);
+  }
+  code.get(T0);
+  e.writeRegister(insn.dst, width);
+}
+
+function ones(e: Emitter, width: number): void {
+  const { code, insn } = e;
+  e.readSource(width, Extend.ZERO);
+  code.tee(T0);
+  code.op(Op.I64_POPCNT);
+  e.writeRegister(insn.dst, width);
+  if (!e.flagsWanted) return;
+  code.get(T0);
+  code.op(Op.I64_EQZ);
+  code.i32(6); // ZF
+  code.op(Op.I32_SHL);
+  setExplicitFlags(e);
+}
+
+const TEST = { sets: "some", reads: true, when: staysInside } as const;
+
+/** @see Emissions */
+export const BITS: Emissions = {
+  bt: { emit: (e, width) => bitTest(e, width), ...TEST },
+  bts: { emit: (e, width) => bitTest(e, width, combine(Op.I64_OR)), ...TEST },
+  btr: { emit: (e, width) => bitTest(e, width, reset), ...TEST },
+  btc: { emit: (e, width) => bitTest(e, width, combine(Op.I64_XOR)), ...TEST },
+  bsf: { emit: (e, width) => scan(e, width, true), sets: "all" },
+  bsr: { emit: (e, width) => scan(e, width, false), sets: "all" },
+  tzcnt: { emit: (e, width) => count(e, width, true), sets: "all" },
+  lzcnt: { emit: (e, width) => count(e, width, false), sets: "all" },
+  popcnt: { emit: ones, sets: "all" },
+};

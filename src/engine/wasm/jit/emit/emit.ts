@@ -1,0 +1,23 @@
+/** The table of what translated code has of its own; everything else is interpreted. */
+
+import type { Insn } from "../../insn.ts";
+import type { Emitter } from "../emitter.ts";
+
+/** What the translator has to know of an instruction that it emits. */
+export interface Emission {
+  /**
+   * Emits the instruction `e.insn`, with operands of `width` bytes.
+   */
+  readonly emit: (e: Emitter, width: number) => void;
+  /** What it does to the status flags: leaves them, sets all of them, or some. */
+  readonly sets?: "all" | "some";
+  /** It needs the flags as they are. */
+  readonly reads?: boolean;
+  /** It may be left to the interpreter though it has no memory operand. */
+  readonly bails?: boolean;
+  /** It can be emitted in this form; by default always. */
+  readonly when?: (insn: Insn, is64: boolean) => boolean;
+}
+
+/** A family's part of the table, by mnemonic. */
+export type Emissions = Readonly<Record<string, Emission>>;

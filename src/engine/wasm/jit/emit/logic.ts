@@ -1,0 +1,62 @@
+/** AND, OR, XOR, NOT, TEST: see `isa/logic.ts`. */
+
+import { type Emitter, Extend, Local } from "../emitter.ts";
+import { Op } from "../opcodes.ts";
+import type { Emissions } from "./emit.ts";
+import { setLogicFlags } from "./flags.ts";
+
+const { FLAG_RESULT, T0 } = Local;
+
+function binary(e: Emitter, width: number, op: Op): void {
+  const { code, insn } = e;
+  e.checkDestination(width);
+  const extend = e.flagsWanted ? Extend.SIGN : Extend.ANY;
+  // XOR of a register with itself is how code spells 0.
+  if (op === Op.I64_XOR && insn.dst >= 0 && insn.dst === insn.src) code.i64(0);
+  else {
+    e.readSource(width, extend);
+    code.set(T0);
+    e.fetchDestination(width, extend);
+    code.get(T0);
+    code.op(op);
+  }
+  if (!e.flagsWanted) {
+    code.set(T0);
+    return e.writeDestination(width, T0);
+  }
+  setLogicFlags(e);
+  e.writeDestination(width, FLAG_RESULT);
+}
+
+function test(e: Emitter, width: number): void {
+  const { code, insn } = e;
+  if (insn.dst >= 0 && insn.dst === insn.src) e.readRegister(insn.dst, width, Extend.SIGN);
+  else {
+    e.readSource(width, Extend.SIGN);
+    code.set(T0);
+    e.readDestination(width, Extend.SIGN);
+    code.get(T0);
+    code.op(Op.I64_AND);
+  }
+  if (e.flagsWanted) setLogicFlags(e);
+  else code.op(Op.DROP);
+}
+
+function not(e: Emitter, width: number): void {
+  const { code } = e;
+  e.checkDestination(width);
+  e.fetchDestination(width, Extend.ANY);
+  code.i64(-1);
+  code.op(Op.I64_XOR);
+  code.set(T0);
+  e.writeDestination(width, T0);
+}
+
+/** @see Emissions */
+export const LOGIC: Emissions = {
+  and: { emit: (e, width) => binary(e, width, Op.I64_AND), sets: "all" },
+  or: { emit: (e, width) => binary(e, width, Op.I64_OR), sets: "all" },
+  xor: { emit: (e, width) => binary(e, width, Op.I64_XOR), sets: "all" },
+  test: { emit: test, sets: "all" },
+  not: { emit: not },
+};

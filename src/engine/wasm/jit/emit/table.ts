@@ -1,0 +1,55 @@
+/** Every instruction that translated code has of its own. */
+
+import { Seg } from "../../../../cpu/state.ts";
+import type { Insn } from "../../insn.ts";
+import type { Emitter } from "../emitter.ts";
+import { ARITHMETIC } from "./arithmetic.ts";
+import { BITS } from "./bits.ts";
+import type { Emission, Emissions } from "./emit.ts";
+import { LOGIC } from "./logic.ts";
+import { emitExtension, MOVE } from "./move.ts";
+import { MULTIPLY } from "./multiply.ts";
+import { SHIFTS } from "./shift.ts";
+import { STACK } from "./stack.ts";
+import { SYSTEM } from "./system.ts";
+
+const EXTENSIONS: Emissions = {
+  movzx: extension(false),
+  movsx: extension(true),
+};
+
+const EMISSIONS = new Map<string, Emission>(
+  [ARITHMETIC, BITS, EXTENSIONS, LOGIC, MOVE, MULTIPLY, SHIFTS, STACK, SYSTEM].flatMap((family) =>
+    Object.entries(family)
+  ),
+);
+
+function extension(signed: boolean): Emission {
+  return {
+    emit: (e: Emitter, width: number) =>
+      emitExtension(e, width, e.insn.row!.operands[1] === "Eb" ? 1 : 2, signed),
+  };
+}
+
+/** How the instruction is emitted; undefined: it is interpreted. */
+export function emissionOf(insn: Insn, is64: boolean): Emission | undefined {
+  const { row } = insn;
+  if (row === undefined || row.ends === true || row.cpl0 === true) return undefined;
+  const emission = EMISSIONS.get(row.mnemonic);
+  if (emission === undefined) return undefined;
+  if (emission.when !== undefined && !emission.when(insn, is64)) return undefined;
+  // Segment and control registers are other instructions by the same name.
+  if (row.operands.some((operand) => /^[SCD]/.test(operand) && operand !== "CL")) return undefined;
+  // 16-bit addresses, and segments with a base outside of 64-bit mode.
+  const addressed = insn.isMem && row.mnemonic !== "nop";
+  if (addressed && (insn.addrSize === 2 || (!is64 && insn.seg >= Seg.FS))) return undefined;
+  return emission;
+}
+
+/** Bytes of the instruction's operands. */
+export function widthOf(insn: Insn): number {
+  const first = insn.row?.operands[0] ?? "";
+  if (first === "AL" || first[1] === "b") return 1;
+  if (first[1] === "y") return insn.opSize === 8 ? 8 : 4;
+  return insn.opSize;
+}

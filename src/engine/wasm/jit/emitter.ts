@@ -1,0 +1,511 @@
+/**
+ * Emits the code of one region's function: its local variables, operands, memory accesses and ways
+ * out. What each instruction does is in `emit/`; how blocks hang together in `region_code.ts`.
+ *
+ * An instruction makes all its memory accesses' checks before it changes a register or a flag: where
+ * one fails, the function leaves with the state as it was before the instruction, which is then
+ * interpreted. So translated code raises no exceptions, calls no devices and overwrites no code.
+ */
+
+import { Seg, SegField, State } from "../../../cpu/state.ts";
+import { EaKind, IMM, type Insn, NONE } from "../insn.ts";
+import { SET_WORDS } from "../tlb.ts";
+import { CodeWriter, Memory } from "./code_writer.ts";
+import { FlagKind, Jit, Status } from "./layout.ts";
+import type { FunctionCode } from "./module_writer.ts";
+import { Op, Type } from "./opcodes.ts";
+import { Types } from "./runtime.ts";
+
+/** Local variables of a region's function. */
+export const Local = {
+  /** The parameter: number of the block to begin at. */
+  ENTRY: 0,
+  /** RAX; the other general registers follow. */
+  REG: 1,
+  /** Linear address of the page the code is in. */
+  BASE: 17,
+  FLAG_A: 18,
+  FLAG_B: 19,
+  FLAG_RESULT: 20,
+  /** Where to go on, at `LABEL.EXIT`. */
+  RIP: 21,
+  /** Linear address of a memory operand. */
+  ADDRESS: 22,
+  /** Free for an instruction (i64). */
+  T0: 23,
+  T1: 24,
+  T2: 25,
+  T3: 26,
+  FLAG_KIND: 27,
+  BUDGET: 28,
+  /** Byte offset of the TLB set of reads. */
+  TLB: 29,
+  /** Byte offset of an entry of the TLB. */
+  TLB_ENTRY: 30,
+  /** Offset in guest RAM of a memory operand that is written. */
+  RAM: 31,
+  /** Where an instruction that cannot be finished stands: `bailPoint`. */
+  POINT: 32,
+  STATUS: 33,
+  /** Free for an instruction (i32). */
+  I0: 34,
+  V0: 35,
+  V1: 36,
+  F0: 37,
+  F1: 38,
+} as const;
+/** The variables' types behind the parameter. */
+const LOCALS: FunctionCode["locals"] = [
+  [26, Type.I64],
+  [8, Type.I32],
+  [2, Type.V128],
+  [2, Type.F64],
+];
+
+/** Functions that every region's module imports, by their indices. */
+export const Imported = { MISS: 0, FLAGS: 1 } as const;
+
+/** How a narrow value fills the 64 bits in which it is worked on. */
+export const Extend = {
+  /** Whatever is above it. */
+  ANY: 0,
+  SIGN: 1,
+  ZERO: 2,
+} as const;
+export type Extend = typeof Extend[keyof typeof Extend];
+
+/** What is known about the flags while code is emitted. */
+export interface KnownFlags {
+  readonly kind: FlagKind;
+  /** ADD and SUB: no carry went in. RESULT: CF, AF and OF are 0. */
+  readonly plain: boolean;
+}
+
+/** Bytes from a TLB set to the one of writes. */
+const WRITE_SET = SET_WORDS * 4;
+/** Bits 13:4 of an entry's offset: bits 21:12 of the address. */
+const ENTRY_MASK = 0x3ff0;
+const PAGE_MASK = -4096;
+
+/** See above. */
+export class Emitter {
+  readonly code = new CodeWriter();
+  /** 64-bit code; else 32-bit code with flat segments. */
+  readonly is64: boolean;
+  /** Blocks of WebAssembly that are open. */
+  depth = 0;
+  /** General registers in local variables: read or written; written. */
+  used = 0;
+  changed = 0;
+  usesFlags = false;
+  known: KnownFlags | undefined = undefined;
+  /** Whether anybody will see the current instruction's flags. */
+  flagsWanted = true;
+  /** Depth of the labels to leave by. */
+  exitDepth = 0;
+  bailDepth = 0;
+  /** Depth of the loop around the current block. */
+  depthOfSelf = 0;
+  /** Of the current block: instructions counted at its beginning; those before the current one. */
+  counted = 0;
+  done = 0;
+  /** The current instruction. */
+  insn!: Insn;
+
+  constructor(is64: boolean) {
+    this.is64 = is64;
+  }
+
+  open(op: Op, result: Type = Type.NONE): void {
+    this.code.open(op, result);
+    this.depth++;
+  }
+  else(): void {
+    this.code.op(Op.ELSE);
+  }
+  end(): void {
+    this.code.end();
+    this.depth--;
+  }
+  /** Branches to the end (or a loop's beginning) of the block that was opened at `depth`. */
+  branchTo(depth: number): void {
+    this.code.br(this.depth - depth);
+  }
+  branchIfTo(depth: number): void {
+    this.code.brIf(this.depth - depth);
+  }
+
+  // Registers.
+
+  /** Pushes a whole register. */
+  getReg(reg: number): void {
+    this.used |= 1 << reg;
+    this.code.get(Local.REG + reg);
+  }
+
+  /** Pops a whole register's value. */
+  setReg(reg: number): void {
+    this.used |= 1 << reg;
+    this.changed |= 1 << reg;
+    this.code.set(Local.REG + reg);
+  }
+
+  /** Pushes the register that `Insn.dst` or `src` names, of `width` bytes. */
+  readRegister(index: number, width: number, extend: Extend): void {
+    const { code } = this;
+    this.getReg(registerOf(index, width));
+    if (width === 1 && (index & 1) !== 0) {
+      code.i64(8);
+      code.op(Op.I64_SHR_U);
+    }
+    this.extend(width, extend);
+  }
+
+  /** Pops a value of `width` bytes, whatever is above it, into a register (SDM 1 §3.4.1.1). */
+  writeRegister(index: number, width: number): void {
+    const { code } = this;
+    const reg = registerOf(index, width);
+    if (width < 4) {
+      const high = width === 1 && (index & 1) !== 0;
+      this.extend(width, Extend.ZERO);
+      if (high) {
+        code.i64(8);
+        code.op(Op.I64_SHL);
+      }
+      this.getReg(reg);
+      code.i64(high ? ~0xff00 : width === 1 ? ~0xff : ~0xffff);
+      code.op(Op.I64_AND);
+      code.op(Op.I64_OR);
+    } else if (width === 4) this.extend(4, Extend.ZERO);
+    this.setReg(reg);
+  }
+
+  /** Makes the value on the stack fill 64 bits. */
+  extend(width: number, extend: Extend): void {
+    const { code } = this;
+    if (width === 8 || extend === Extend.ANY) return;
+    if (extend === Extend.SIGN) {
+      code.op(
+        width === 4 ? Op.I64_EXTEND32_S : width === 2 ? Op.I64_EXTEND16_S : Op.I64_EXTEND8_S,
+      );
+    } else {
+      if (width === 4) code.i64(-1, 0);
+      else code.i64(width === 2 ? 0xffff : 0xff);
+      code.op(Op.I64_AND);
+    }
+  }
+
+  // Operands.
+
+  /** Pushes the second operand. */
+  readSource(width: number, extend: Extend): void {
+    const { src } = this.insn;
+    if (src === IMM) this.immediate(width, extend);
+    else if (src >= 0) this.readRegister(src, width, extend);
+    else this.load(width, extend);
+  }
+
+  /** Pushes the first operand, which is not written. */
+  readDestination(width: number, extend: Extend): void {
+    const { dst } = this.insn;
+    if (dst >= 0) this.readRegister(dst, width, extend);
+    else this.load(width, extend);
+  }
+
+  /**
+   * Pushes the first operand, which will be written: when it is in memory, all checks have been made
+   * by `checkDestination`.
+   */
+  fetchDestination(width: number, extend: Extend): void {
+    const { dst } = this.insn;
+    if (dst >= 0) return this.readRegister(dst, width, extend);
+    this.code.get(Local.RAM);
+    this.code.access(loadOp(width, extend), Memory.RAM);
+  }
+
+  /** Makes sure that the first operand can be written. To be called before anything changes. */
+  checkDestination(width: number): void {
+    if (this.insn.dst < 0) this.checkWrite(width);
+  }
+
+  /** Pops the first operand's new value into a local variable and on to where it belongs. */
+  writeDestination(width: number, from: number): void {
+    const { code } = this;
+    const { dst } = this.insn;
+    if (dst >= 0) {
+      code.get(from);
+      return this.writeRegister(dst, width);
+    }
+    code.get(Local.RAM);
+    code.get(from);
+    code.access(storeOp(width), Memory.RAM);
+  }
+
+  /** Pushes the immediate. */
+  immediate(width: number, extend: Extend): void {
+    const { immLo, immHi } = this.insn;
+    const { code } = this;
+    if (extend !== Extend.ZERO || width === 8) return code.i64(immLo, immHi);
+    if (width === 4) code.i64(immLo, 0);
+    else code.i64(immLo & (width === 2 ? 0xffff : 0xff), 0);
+  }
+
+  // Memory.
+
+  /** Pushes the effective address of the memory operand (LEA). */
+  effectiveAddress(): void {
+    const { insn, code } = this;
+    const { base, index, scale } = insn;
+    let pushed = false;
+    const add = () => {
+      if (pushed) code.op(Op.I64_ADD);
+      pushed = true;
+    };
+    if (insn.ripRelative) {
+      code.get(Local.BASE);
+      add();
+    }
+    if (base !== NONE) {
+      this.getReg(base / 2);
+      add();
+    }
+    if (index !== NONE) {
+      this.getReg(index / 2);
+      if (scale !== 0) {
+        code.i64(scale);
+        code.op(Op.I64_SHL);
+      }
+      add();
+    }
+    if (insn.disp !== 0 || insn.dispHi !== 0 || !pushed) {
+      code.i64(insn.disp, insn.dispHi);
+      add();
+    }
+    this.cutAddress(insn.addrSize);
+  }
+
+  /** Pushes the linear address of the memory operand. */
+  linearAddress(): void {
+    const { insn, code } = this;
+    this.effectiveAddress();
+    if (insn.ea !== EaKind.GENERAL || insn.seg < Seg.FS) return;
+    code.i32(0);
+    code.access(
+      Op.I64_LOAD,
+      Memory.PRIVATE,
+      State.SEGMENTS + insn.seg * 16 + SegField.BASE,
+    );
+    code.op(Op.I64_ADD);
+  }
+
+  /** Cuts the address on the stack to `size` bytes. */
+  cutAddress(size: number): void {
+    if (size < 8) this.extend(size, Extend.ZERO);
+  }
+
+  /** Pushes the memory operand. */
+  load(width: number, extend: Extend): void {
+    this.linearAddress();
+    this.loadAt(width, extend);
+  }
+
+  /** Pops a linear address and pushes what is there. */
+  loadAt(width: number, extend: Extend): void {
+    this.code.set(Local.ADDRESS);
+    this.locate(width, false);
+    this.code.access(loadOp(width, extend), Memory.RAM);
+  }
+
+  /** Makes sure that the memory operand can be written; `Local.RAM` is where. */
+  checkWrite(width: number): void {
+    this.linearAddress();
+    this.code.set(Local.ADDRESS);
+    this.locate(width, true);
+    this.code.set(Local.RAM);
+  }
+
+  /**
+   * Pushes the offset in guest RAM of `Local.ADDRESS`: by the TLB, or else by the MMU. Leaves the
+   * function where neither has it.
+   */
+  locate(width: number, write: boolean): void {
+    const { code } = this;
+    const set = write ? WRITE_SET : 0;
+    code.get(Local.ADDRESS);
+    code.op(Op.I32_WRAP_I64);
+    code.i32(8);
+    code.op(Op.I32_SHR_U);
+    code.i32(ENTRY_MASK);
+    code.op(Op.I32_AND);
+    code.get(Local.TLB);
+    code.op(Op.I32_ADD);
+    code.tee(Local.TLB_ENTRY);
+    code.access(Op.I64_LOAD, Memory.PRIVATE, set);
+    code.get(Local.ADDRESS);
+    if (width > 1) { // an access that crosses pages does not match
+      code.i64(width - 1);
+      code.op(Op.I64_ADD);
+    }
+    code.i64(PAGE_MASK);
+    code.op(Op.I64_AND);
+    code.op(Op.I64_NE);
+    this.open(Op.IF);
+    this.setPoint();
+    code.get(Local.ADDRESS);
+    code.i32(write ? -width : width);
+    code.call(Imported.MISS);
+    this.branchIfTo(this.bailDepth);
+    this.end();
+    code.get(Local.TLB_ENTRY);
+    code.access(Op.I32_LOAD, Memory.PRIVATE, set + 8);
+    code.get(Local.ADDRESS);
+    code.op(Op.I32_WRAP_I64);
+    code.op(Op.I32_ADD);
+  }
+
+  // Ways out.
+
+  /** Pops a condition: where it holds, the current instruction is left to the interpreter. */
+  bailIf(): void {
+    this.open(Op.IF);
+    this.bail();
+    this.end();
+  }
+
+  bail(): void {
+    this.setPoint();
+    this.branchTo(this.bailDepth);
+  }
+
+  /** `Local.POINT`: offset in the page, and above it the instructions that are not going to run. */
+  setPoint(): void {
+    this.code.i32((this.counted - this.done) << 16 | this.insn.offset);
+    this.code.set(Local.POINT);
+  }
+
+  /** Leaves the function, to go on at `offset` of the page. */
+  exitTo(offset: number, status: Status = Status.JUMP): void {
+    const { code } = this;
+    this.pushAddress(offset);
+    code.set(Local.RIP);
+    code.i32(status);
+    code.set(Local.STATUS);
+    this.branchTo(this.exitDepth);
+  }
+
+  /** Pushes the instruction pointer that `offset` of the page has. */
+  pushAddress(offset: number): void {
+    const { code } = this;
+    code.get(Local.BASE);
+    // A branch may go further than 32 bits hold.
+    code.i64(offset | 0, Math.floor(offset / 2 ** 32));
+    code.op(Op.I64_ADD);
+    if (!this.is64) this.extend(4, Extend.ZERO);
+  }
+
+  /** Leaves the function, to go on at `Local.RIP`. */
+  exitToRip(): void {
+    const { code } = this;
+    code.i32(Status.JUMP);
+    code.set(Local.STATUS);
+    this.branchTo(this.exitDepth);
+  }
+
+  /** The block's instructions from the next one on are not going to run. */
+  refund(): void {
+    const left = this.counted - this.done - 1;
+    if (left === 0) return;
+    const { code } = this;
+    code.get(Local.BUDGET);
+    code.i32(left);
+    code.op(Op.I32_ADD);
+    code.set(Local.BUDGET);
+  }
+
+  /** The function: what has been emitted, between loading and storing what it uses. */
+  finish(): Uint8Array {
+    const body = this.code.bytes.slice();
+    const out = new CodeWriter();
+    out.i32(0);
+    out.access(Op.I64_LOAD, Memory.PRIVATE, State.RIP);
+    out.i64(PAGE_MASK);
+    out.op(Op.I64_AND);
+    out.set(Local.BASE);
+    this.#each(this.used, (reg) => {
+      out.i32(0);
+      out.access(Op.I64_LOAD, Memory.PRIVATE, State.GPR + reg * 8);
+      out.set(Local.REG + reg);
+    });
+    for (const [local, at, op] of this.#words()) {
+      out.i32(0);
+      out.access(op === Op.I64_STORE ? Op.I64_LOAD : Op.I32_LOAD, Memory.PRIVATE, at);
+      out.set(local);
+    }
+    out.i32(0);
+    out.access(Op.I32_LOAD, Memory.PRIVATE, Jit.TLB);
+    out.set(Local.TLB);
+    out.append(body);
+    const store = (local: number, at: number, op: Op) => {
+      out.i32(0);
+      out.get(local);
+      out.access(op, Memory.PRIVATE, at);
+    };
+    this.#each(this.changed, (reg) => store(Local.REG + reg, State.GPR + reg * 8, Op.I64_STORE));
+    for (const [local, at, op] of this.#words()) store(local, at, op);
+    store(Local.RIP, State.RIP, Op.I64_STORE);
+    out.get(Local.STATUS);
+    out.end();
+    return out.bytes.slice();
+  }
+
+  /** Locals that are kept in words of the private memory: which, where, and how they are stored. */
+  #words(): readonly (readonly [local: number, at: number, op: Op])[] {
+    const budget = [Local.BUDGET, Jit.BUDGET, Op.I32_STORE] as const;
+    if (!this.usesFlags) return [budget];
+    return [
+      budget,
+      [Local.FLAG_KIND, Jit.FLAG_KIND, Op.I32_STORE],
+      [Local.FLAG_A, Jit.FLAG_A, Op.I64_STORE],
+      [Local.FLAG_B, Jit.FLAG_B, Op.I64_STORE],
+      [Local.FLAG_RESULT, Jit.FLAG_RESULT, Op.I64_STORE],
+    ];
+  }
+
+  #each(mask: number, visit: (reg: number) => void): void {
+    for (let reg = 0; reg < 16; reg++) if ((mask >>> reg & 1) !== 0) visit(reg);
+  }
+}
+
+/** A region's function with this code. */
+export function regionFunction(code: Uint8Array): FunctionCode {
+  return { type: Types.REGION, locals: LOCALS, code };
+}
+
+/** Number of the register that an index of a view of `width` bytes (1, 2, 4 or 8) names. */
+function registerOf(index: number, width: number): number {
+  return width === 1 ? index >> 3 : width === 2 ? index >> 2 : index >> 1;
+}
+
+function loadOp(width: number, extend: Extend): Op {
+  const sign = extend === Extend.SIGN;
+  switch (width) {
+    case 1:
+      return sign ? Op.I64_LOAD8_S : Op.I64_LOAD8_U;
+    case 2:
+      return sign ? Op.I64_LOAD16_S : Op.I64_LOAD16_U;
+    case 4:
+      return sign ? Op.I64_LOAD32_S : Op.I64_LOAD32_U;
+    default:
+      return Op.I64_LOAD;
+  }
+}
+
+function storeOp(width: number): Op {
+  return width === 1
+    ? Op.I64_STORE8
+    : width === 2
+    ? Op.I64_STORE16
+    : width === 4
+    ? Op.I64_STORE32
+    : Op.I64_STORE;
+}

@@ -1,0 +1,180 @@
+/** One vCPU's side of translated code: its table of functions, and what crosses the border. */
+
+import { Seg } from "../../../cpu/state.ts";
+import type { Block } from "../block.ts";
+import { CodeSize, type Cpu, Word } from "../cpu.ts";
+import { Jit, jumpAt, Status } from "./layout.ts";
+import { NAMESPACE, PRIVATE_NAME, RAM_NAME, TABLE_NAME } from "./module_writer.ts";
+import type { Region } from "./region.ts";
+import type { RuntimeExports } from "./runtime.ts";
+
+/**
+ * Instructions that translated code runs at most before it comes back: V8 replaces a function by a
+ * faster one only when it is entered again.
+ */
+const PORTION = 100_000;
+/** Bits 63:32 of `Jit.MODE`: no canonical address, so that an empty entry's tag matches none. */
+const MODE = 1 << 29;
+const MODE_CPL = 27;
+const MODE_32 = 1 << 26;
+/** Segments that 32-bit code must have flat: bits by `Seg`. */
+const FLAT = 1 << Seg.ES | 1 << Seg.CS | 1 << Seg.SS | 1 << Seg.DS;
+const FLAT_WRITE = FLAT & ~(1 << Seg.CS);
+/** The offset in a page. */
+const OFFSET = 4095;
+/** The mode of a vCPU whose code is not translated: 16-bit code, or segments that are not flat. */
+export const NO_MODE = 0;
+
+/** Bits 63:32 of `Jit.MODE` for the vCPU as it is; `NO_MODE`: it cannot run translated code now. */
+export function modeOf(cpu: Cpu): number {
+  const mode = MODE | cpu.cpl << MODE_CPL;
+  if (cpu.is64) return mode;
+  const flat = cpu.codeSize === CodeSize.BITS32 && cpu.protectedMode && cpu.stack32 &&
+    (cpu.flatRead & FLAT) === FLAT && (cpu.flatWrite & FLAT_WRITE) === FLAT_WRITE;
+  return flat ? mode | MODE_32 : NO_MODE;
+}
+
+/** Functions by which a table grows. */
+const TABLE_STEP = 1024;
+
+/** Interprets the one instruction of a block. */
+export type Execute = (cpu: Cpu, block: Block) => void;
+
+/** See above. */
+export class JitCpu {
+  readonly cpu: Cpu;
+  readonly table: WebAssembly.Table;
+  readonly #imports: WebAssembly.Imports;
+  readonly #exports: RuntimeExports;
+  readonly #sites: readonly (Block | undefined)[];
+  readonly #execute: Execute;
+  /** Budget at the last crossing of the border. */
+  #given = 0;
+  /** What `step` has caught: thrown on behind translated code. */
+  #error: unknown = undefined;
+  /** Times that translated code was entered, and instructions interpreted for it. */
+  entries = 0;
+  steps = 0;
+  bails = 0;
+
+  constructor(
+    cpu: Cpu,
+    ram: WebAssembly.Memory,
+    runtime: WebAssembly.Module,
+    sites: readonly (Block | undefined)[],
+    execute: Execute,
+  ) {
+    this.cpu = cpu;
+    this.#sites = sites;
+    this.#execute = execute;
+    this.table = new WebAssembly.Table({ element: "anyfunc", initial: 1 });
+    const memories = { [PRIVATE_NAME]: cpu.memory, [RAM_NAME]: ram, [TABLE_NAME]: this.table };
+    const { exports } = new WebAssembly.Instance(runtime, {
+      [NAMESPACE]: {
+        ...memories,
+        step: () => this.#step(),
+        fill: (lo: number, hi: number, width: number) => this.#fill(lo, hi, width),
+      },
+    });
+    this.#exports = exports as unknown as RuntimeExports;
+    const { miss, flags } = exports;
+    this.#imports = { [NAMESPACE]: { ...memories, miss, flags } };
+  }
+
+  /** Puts the functions of a region's batch into the table. */
+  #ensure(region: Region): void {
+    const { batch } = region;
+    const { index } = this.cpu;
+    if (batch.present[index] !== 0) return;
+    batch.present[index] = 1;
+    const { table } = this;
+    if (table.length < batch.end) table.grow(Math.max(batch.end - table.length, TABLE_STEP));
+    new WebAssembly.Instance(batch.module, this.#imports);
+  }
+
+  /** Runs translated code from the block at RIP on, until TypeScript has to do something. */
+  run(region: Region, entry: number): Status {
+    const { cpu } = this;
+    const { s } = cpu;
+    this.#ensure(region);
+    const at = jumpAt(s[Word.RIP]) / 4;
+    s[at] = s[Word.RIP];
+    s[at + 1] = s[Word.RIP + 1] ^ region.mode;
+    s[at + 2] = region.index;
+    s[at + 3] = entry;
+    cpu.paging.jumpsUsed = true;
+    this.entries++;
+    this.#load(region.mode);
+    const status = this.#exports.run();
+    if (status === Status.STEP) {
+      if (this.#error !== undefined) this.#throw();
+      return status;
+    }
+    this.#save();
+    if (status === Status.BAIL) this.bails++;
+    return status;
+  }
+
+  #throw(): never {
+    const error = this.#error;
+    this.#error = undefined;
+    throw error;
+  }
+
+  /** Hands the state over to translated code. */
+  #load(mode: number): void {
+    const { cpu } = this;
+    const { s } = cpu;
+    s[Jit.BUDGET / 4] = this.#given = Math.min(cpu.budget, PORTION);
+    s[Jit.TLB / 4] = cpu.tlbRead * 4;
+    s[Jit.SSE_TRAP / 4] = cpu.sseTrap;
+    s[Jit.MODE / 4 + 1] = mode;
+    s[Jit.FLAG_KIND / 4] = 0;
+    s[Jit.FLAG_B / 4] = cpu.statusFlags;
+  }
+
+  /** Takes it back. */
+  #save(): void {
+    const { cpu } = this;
+    const spent = this.#given - cpu.s[Jit.BUDGET / 4];
+    cpu.retired += spent;
+    cpu.budget -= spent;
+    cpu.setStatusFlags(this.#exports.statusFlags());
+  }
+
+  /** Interprets the instruction `Jit.SITE`; returns 1 when translated code may go on. */
+  #step(): number {
+    const { cpu } = this;
+    const { s } = cpu;
+    this.#save();
+    if (cpu.budget <= 0) return 0;
+    this.steps++;
+    cpu.codeBaseLo = s[Word.RIP] & ~OFFSET;
+    cpu.codeBaseHi = s[Word.RIP + 1];
+    const block = this.#sites[s[Jit.SITE / 4]]!;
+    cpu.block = block;
+    try {
+      this.#execute(cpu, block);
+    } catch (error) {
+      this.#error = error;
+      return 0;
+    }
+    if (cpu.attention !== 0 || cpu.budget <= 0 || cpu.stepping || cpu.shadow !== 0) return 0;
+    const mode = modeOf(cpu);
+    if (mode === NO_MODE) return 0;
+    this.#load(mode);
+    return 1;
+  }
+
+  /** Fills the TLB for an access of |width| bytes, a write when negative; 1: the access is special. */
+  #fill(lo: number, hi: number, width: number): number {
+    const { cpu } = this;
+    try {
+      const filled = cpu.paging.fill(lo, hi, Math.abs(width), width < 0);
+      return filled && cpu.attention === 0 ? 0 : 1;
+    } catch {
+      // Whatever it is, the interpreter will find it again.
+      return 1;
+    }
+  }
+}

@@ -1,0 +1,71 @@
+/**
+ * What translated code and TypeScript share in a vCPU's private memory, behind the TLB, and the
+ * meaning of the numbers in it. All offsets in bytes.
+ */
+
+import { TLB_BYTES_END } from "../tlb.ts";
+
+/** Words of the translator, at fixed offsets. */
+export const Jit = {
+  /** Instructions that may still run (i32). */
+  BUDGET: TLB_BYTES_END,
+  /** Byte offset of the TLB set that data reads use now (i32); that of writes follows it. */
+  TLB: TLB_BYTES_END + 4,
+  /** Not 0: SSE instructions are not to be executed here (i32). */
+  SSE_TRAP: TLB_BYTES_END + 8,
+  /** `FlagKind` of the flags (i32). */
+  FLAG_KIND: TLB_BYTES_END + 12,
+  /** What the flags are made of (i64 each). */
+  FLAG_A: TLB_BYTES_END + 16,
+  FLAG_B: TLB_BYTES_END + 24,
+  FLAG_RESULT: TLB_BYTES_END + 32,
+  /** What tells modes and privileges apart in the jump cache's tags (i64). */
+  MODE: TLB_BYTES_END + 40,
+  /** Index of the instruction that `Status.STEP` is about (i32). */
+  SITE: TLB_BYTES_END + 48,
+} as const;
+
+/** log2 of the jump cache's entries. */
+export const JUMP_BITS = 12;
+/**
+ * The jump cache, by instruction pointer: 16-byte entries of tag (RIP against `Jit.MODE`, i64), index
+ * in the table of functions (i32) and the entry's number in the function (i32).
+ */
+export const JUMPS_AT = TLB_BYTES_END + 4096;
+export const JUMPS_END = JUMPS_AT + (16 << JUMP_BITS);
+
+/**
+ * How the six status flags are found. Operands and result are sign-extended to 64 bits, so that the
+ * rules are the same for all operand sizes.
+ */
+export const FlagKind = {
+  /** In their places in the low word of B. */
+  EXPLICIT: 0,
+  /** Of the sum of A and B, and perhaps a carry, with the result. */
+  ADD: 1,
+  /** Of A - B, and perhaps a borrow. */
+  SUB: 2,
+  /** ZF, SF and PF of the result; CF, AF and OF in their places in the low word of B. */
+  RESULT: 3,
+  /** Of the signed product of A and B, cut to the result: CF and OF where that lost anything. */
+  PRODUCT: 4,
+} as const;
+export type FlagKind = typeof FlagKind[keyof typeof FlagKind];
+
+/** What a region's function returns. */
+export const Status = {
+  /** RIP is set: go on there. */
+  JUMP: 0,
+  /** The instruction at RIP, `Jit.SITE`, is to be interpreted. */
+  STEP: 1,
+  /** The instruction at RIP could not be finished here: it is to be interpreted. */
+  BAIL: 2,
+  /** The budget does not suffice for the block at RIP. */
+  BUDGET: 3,
+} as const;
+export type Status = typeof Status[keyof typeof Status];
+
+/** Position in the jump cache of the instruction pointer whose low half is `lo`, in bytes. */
+export function jumpAt(lo: number): number {
+  return JUMPS_AT + ((lo ^ lo >>> JUMP_BITS) & (1 << JUMP_BITS) - 1) * 16;
+}

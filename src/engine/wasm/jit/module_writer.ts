@@ -1,0 +1,141 @@
+/** Puts a WebAssembly module together (WebAssembly core 2.0 §5.5). */
+
+import { CodeWriter } from "./code_writer.ts";
+import { Type } from "./opcodes.ts";
+
+/** Section numbers. */
+const Section = { TYPE: 1, IMPORT: 2, FUNCTION: 3, EXPORT: 7, ELEMENT: 9, CODE: 10 } as const;
+/** Kinds of imports and exports. */
+const Kind = { FUNCTION: 0, TABLE: 1, MEMORY: 2 } as const;
+const FUNCTION_TYPE = 0x60;
+const FUNCREF = 0x70;
+/** Limits of a memory: a maximum follows; shared. */
+const SHARED = 3;
+/** Pages at most of a 32-bit memory. */
+const MAX_PAGES = 65536;
+
+/** A function's type. */
+export interface Signature {
+  readonly params: readonly Type[];
+  readonly results: readonly Type[];
+}
+
+/** A function's code. */
+export interface FunctionCode {
+  /** Index of its type. */
+  readonly type: number;
+  /** Local variables beside the parameters: runs of one type. */
+  readonly locals: readonly (readonly [count: number, type: Type])[];
+  /** Instructions, with their last END. */
+  readonly code: Uint8Array;
+  /** Exported by this name. */
+  readonly name?: string;
+}
+
+/** What a module of the translator's consists of. All import the same memories and the table. */
+export interface ModuleParts {
+  readonly types: readonly Signature[];
+  /** Imported functions: names and indices of their types. */
+  readonly imports: readonly (readonly [name: string, type: number])[];
+  readonly functions: readonly FunctionCode[];
+  /** Where the functions go in the table; undefined: nowhere. */
+  readonly tableBase?: number;
+}
+
+/** Name of the namespace of all imports. */
+export const NAMESPACE = "e";
+/** Names of the imported memories and of the table of functions. */
+export const PRIVATE_NAME = "private";
+export const RAM_NAME = "ram";
+export const TABLE_NAME = "table";
+
+/** The bytes of a module. */
+export function writeModule(parts: ModuleParts): Uint8Array<ArrayBuffer> {
+  const { types, imports, functions, tableBase } = parts;
+  const out = new CodeWriter();
+  out.append(new Uint8Array([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0]));
+  section(out, Section.TYPE, types, (into, { params, results }) => {
+    into.byte(FUNCTION_TYPE);
+    into.sized(new Uint8Array(params));
+    into.sized(new Uint8Array(results));
+  });
+  const fixed: ((into: CodeWriter) => void)[] = [
+    (into) => {
+      name(into, PRIVATE_NAME);
+      into.append(new Uint8Array([Kind.MEMORY, 0, 0]));
+    },
+    (into) => {
+      name(into, RAM_NAME);
+      into.append(new Uint8Array([Kind.MEMORY, SHARED, 0]));
+      into.unsigned(MAX_PAGES);
+    },
+    (into) => {
+      name(into, TABLE_NAME);
+      into.append(new Uint8Array([Kind.TABLE, FUNCREF, 0, 0]));
+    },
+  ];
+  const entries = [
+    ...fixed,
+    ...imports.map(([text, type]) => (into: CodeWriter) => {
+      name(into, text);
+      into.byte(Kind.FUNCTION);
+      into.unsigned(type);
+    }),
+  ];
+  section(out, Section.IMPORT, entries, (into, write) => {
+    into.sized(encode(NAMESPACE));
+    write(into);
+  });
+  section(out, Section.FUNCTION, functions, (into, { type }) => into.unsigned(type));
+  const exported = functions.flatMap((code, index) =>
+    code.name === undefined ? [] : [{ code, index }]
+  );
+  section(out, Section.EXPORT, exported, (into, { code, index }) => {
+    name(into, code.name!);
+    into.byte(Kind.FUNCTION);
+    into.unsigned(imports.length + index);
+  });
+  if (tableBase !== undefined) {
+    section(out, Section.ELEMENT, [tableBase], (into, base) => {
+      into.byte(0);
+      into.i32(base);
+      into.end();
+      into.unsigned(functions.length);
+      for (let i = 0; i < functions.length; i++) into.unsigned(imports.length + i);
+    });
+  }
+  section(out, Section.CODE, functions, (into, { locals, code }) => {
+    const body = new CodeWriter();
+    body.unsigned(locals.length);
+    for (const [count, type] of locals) {
+      body.unsigned(count);
+      body.byte(type);
+    }
+    body.append(code);
+    into.sized(body.bytes);
+  });
+  return out.bytes.slice();
+}
+
+/** A section that is a list. */
+function section<T>(
+  out: CodeWriter,
+  number: number,
+  items: readonly T[],
+  write: (into: CodeWriter, item: T) => void,
+): void {
+  if (items.length === 0) return;
+  const body = new CodeWriter();
+  body.unsigned(items.length);
+  for (const item of items) write(body, item);
+  out.byte(number);
+  out.sized(body.bytes);
+}
+
+function name(into: CodeWriter, text: string): void {
+  into.sized(encode(text));
+}
+
+function encode(text: string): Uint8Array {
+  return new TextEncoder().encode(text);
+}

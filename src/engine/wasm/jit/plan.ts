@@ -1,0 +1,104 @@
+/**
+ * What a region consists of: the hot blocks of one page that control reaches from one of them
+ * without leaving the page.
+ *
+ * A region's block goes on behind a conditional branch that is not taken: it is entered at its
+ * beginning only, and left at any branch. It may be longer than the interpreter's.
+ */
+
+import type { CodePage } from "../block.ts";
+import type { Insn } from "../insn.ts";
+import { isBranch, targetOf } from "./emit/branch.ts";
+import { emissionOf } from "./emit/table.ts";
+
+/** Bytes of a page. */
+const PAGE = 4096;
+/** Blocks and instructions of a region at most: V8 takes more than linear time for a function. */
+const MAX_BLOCKS = 64;
+const MAX_INSNS = 1024;
+/** Instructions of a block: the count of them shares a word with the offset (`Emitter.setPoint`). */
+const MAX_BLOCK_INSNS = 256;
+
+/** One block: instructions that follow each other in memory, the last perhaps one to be interpreted. */
+export interface PlannedBlock {
+  readonly offset: number;
+  readonly insns: readonly Insn[];
+  /** The last instruction is left to the interpreter. */
+  readonly steps: boolean;
+}
+
+/** Blocks in the order of their offsets; undefined when not even the first instruction can be emitted. */
+export function planRegion(
+  page: CodePage,
+  start: number,
+  is64: boolean,
+  isHot: (offset: number) => boolean,
+): PlannedBlock[] | undefined {
+  const insns = new Map<number, Insn>();
+  const leaders = new Set<number>([start]);
+  const queue = [start];
+  let total = 0;
+  const lead = (offset: number) => {
+    if (leaders.has(offset) || leaders.size >= MAX_BLOCKS) return;
+    leaders.add(offset);
+    queue.push(offset);
+  };
+  /** Takes over the decoded instructions at `offset`. */
+  const take = (offset: number): boolean => {
+    const block = page.at(offset);
+    if (block === undefined) return false;
+    for (const insn of block.insns) insns.set(insn.offset, insn);
+    return true;
+  };
+  while (queue.length > 0 && total < MAX_INSNS) {
+    let offset = queue.pop()!;
+    take(offset);
+    for (let count = 0; count < MAX_BLOCK_INSNS; count++) {
+      const insn = insns.get(offset);
+      if (insn === undefined) {
+        if (!isHot(offset) || !take(offset)) break;
+        continue;
+      }
+      total++;
+      const { next } = insn;
+      if (isBranch(insn, is64)) {
+        const { mnemonic, operands } = insn.row!;
+        if (operands[0]?.startsWith("J") && isHot(targetOf(insn))) lead(targetOf(insn));
+        if (mnemonic === "call" && isHot(next)) lead(next);
+        if (mnemonic !== "j") break;
+      } else if (emissionOf(insn, is64) === undefined) {
+        // It is entered again behind the instruction that is interpreted.
+        if (next < PAGE && (insns.has(next) || take(next))) lead(next);
+        break;
+      }
+      if (next >= PAGE || leaders.has(next)) break;
+      offset = next;
+    }
+  }
+  const blocks = [...leaders].sort((a, b) => a - b)
+    .map((offset) => blockAt(offset, insns, leaders, is64))
+    .filter(({ insns, steps }) => insns.length > (steps ? 1 : 0));
+  return blocks.some(({ offset }) => offset === start) ? blocks : undefined;
+}
+
+/** The block that begins at a leader. */
+function blockAt(
+  start: number,
+  all: ReadonlyMap<number, Insn>,
+  leaders: ReadonlySet<number>,
+  is64: boolean,
+): PlannedBlock {
+  const insns: Insn[] = [];
+  for (let offset = start; insns.length < MAX_BLOCK_INSNS;) {
+    const insn = all.get(offset);
+    if (insn === undefined || (offset !== start && leaders.has(offset))) break;
+    insns.push(insn);
+    if (isBranch(insn, is64)) {
+      if (insn.row!.mnemonic !== "j") break;
+    } else if (emissionOf(insn, is64) === undefined) {
+      return { offset: start, insns, steps: true };
+    }
+    offset = insn.next;
+  }
+  return { offset: start, insns, steps: false };
+}

@@ -1,0 +1,323 @@
+/**
+ * The part of translated code that is the same for all guests: the dispatcher, which goes from region
+ * to region, and the rules of the status flags.
+ */
+
+import { State } from "../../../cpu/state.ts";
+import { CodeWriter, Memory } from "./code_writer.ts";
+import { FlagKind, Jit, JUMP_BITS, JUMPS_AT, Status } from "./layout.ts";
+import { type FunctionCode, type Signature, writeModule } from "./module_writer.ts";
+import { Op, Type } from "./opcodes.ts";
+
+const { I32, I64 } = Type;
+
+/** Types of functions, by their indices in all modules. */
+export const Types = { REGION: 0, MISS: 1, FLAGS: 2, GET: 3, FILL: 4 } as const;
+/** @see Types */
+export const SIGNATURES: readonly Signature[] = [
+  { params: [I32], results: [I32] },
+  { params: [I64, I32], results: [I32] },
+  { params: [I32, I64, I64, I64], results: [I32] },
+  { params: [], results: [I32] },
+  { params: [I32, I32, I32], results: [I32] },
+];
+
+/** What the runtime offers. */
+export interface RuntimeExports {
+  /** Runs translated code from RIP on; returns the `Status` that TypeScript has to deal with. */
+  readonly run: () => Status;
+  /** The status flags in their places. */
+  readonly statusFlags: () => number;
+  /** The same of given values; for regions. */
+  readonly flags: WebAssembly.ExportValue;
+  /** Fills the TLB for a region; for regions. */
+  readonly miss: WebAssembly.ExportValue;
+}
+
+/** The module of the runtime. */
+export function runtimeModule(): Uint8Array<ArrayBuffer> {
+  return writeModule({
+    types: SIGNATURES,
+    // `step` interprets an instruction: 1 to go on. `fill`: see `Miss`.
+    imports: [["step", Types.GET], ["fill", Types.FILL]],
+    functions: [dispatcher(), statusFlags(), flags(), miss()],
+  });
+}
+const Imported = { STEP: 0, FILL: 1 } as const;
+const FLAGS_FUNCTION = 4;
+
+function dispatcher(): FunctionCode {
+  const code = new CodeWriter();
+  const rip = 0;
+  const entry = 1;
+  const status = 2;
+  code.open(Op.LOOP, Type.NONE);
+  code.i32(0);
+  code.access(Op.I64_LOAD, Memory.PRIVATE, State.RIP);
+  code.tee(rip);
+  code.op(Op.I32_WRAP_I64);
+  code.tee(entry);
+  code.get(entry);
+  code.i32(JUMP_BITS);
+  code.op(Op.I32_SHR_U);
+  code.op(Op.I32_XOR);
+  code.i32((1 << JUMP_BITS) - 1);
+  code.op(Op.I32_AND);
+  code.i32(4);
+  code.op(Op.I32_SHL);
+  code.tee(entry);
+  code.access(Op.I64_LOAD, Memory.PRIVATE, JUMPS_AT);
+  code.get(rip);
+  code.i32(0);
+  code.access(Op.I64_LOAD, Memory.PRIVATE, Jit.MODE);
+  code.op(Op.I64_XOR);
+  code.op(Op.I64_EQ);
+  code.open(Op.IF, Type.NONE);
+  code.get(entry);
+  code.access(Op.I32_LOAD, Memory.PRIVATE, JUMPS_AT + 12);
+  code.get(entry);
+  code.access(Op.I32_LOAD, Memory.PRIVATE, JUMPS_AT + 8);
+  code.op(Op.CALL_INDIRECT);
+  code.unsigned(Types.REGION);
+  code.unsigned(0);
+  code.tee(status);
+  code.op(Op.I32_EQZ);
+  code.brIf(1);
+  code.get(status);
+  code.i32(Status.STEP);
+  code.op(Op.I32_EQ);
+  code.open(Op.IF, Type.NONE);
+  code.call(Imported.STEP);
+  code.brIf(2);
+  code.end();
+  code.get(status);
+  code.op(Op.RETURN);
+  code.end();
+  code.end();
+  code.i32(Status.JUMP);
+  code.end();
+  return {
+    type: Types.GET,
+    locals: [[1, I64], [2, I32]],
+    code: code.bytes.slice(),
+    name: "run",
+  };
+}
+
+function statusFlags(): FunctionCode {
+  const code = new CodeWriter();
+  code.i32(0);
+  code.access(Op.I32_LOAD, Memory.PRIVATE, Jit.FLAG_KIND);
+  for (const at of [Jit.FLAG_A, Jit.FLAG_B, Jit.FLAG_RESULT]) {
+    code.i32(0);
+    code.access(Op.I64_LOAD, Memory.PRIVATE, at);
+  }
+  code.call(FLAGS_FUNCTION);
+  code.end();
+  return { type: Types.GET, locals: [], code: code.bytes.slice(), name: "statusFlags" };
+}
+
+/** The rules of `FlagKind`. */
+function flags(): FunctionCode {
+  const code = new CodeWriter();
+  const kind = 0;
+  const a = 1;
+  const b = 2;
+  const result = 3;
+  const word = 4;
+  code.get(b);
+  code.op(Op.I32_WRAP_I64);
+  code.set(word);
+  code.get(kind);
+  code.op(Op.I32_EQZ);
+  code.open(Op.IF, Type.NONE);
+  code.get(word);
+  code.op(Op.RETURN);
+  code.end();
+  code.get(kind);
+  code.i32(FlagKind.PRODUCT);
+  code.op(Op.I32_EQ);
+  code.open(Op.IF, Type.NONE);
+  productOverflow(code, a, b, result);
+  code.i32(0x801);
+  code.op(Op.I32_MUL);
+  code.set(word);
+  code.end();
+  code.get(kind);
+  code.i32(FlagKind.RESULT);
+  code.op(Op.I32_LT_U);
+  code.open(Op.IF, Type.NONE);
+  code.get(kind);
+  code.i32(FlagKind.ADD);
+  code.op(Op.I32_EQ);
+  code.open(Op.IF, I32);
+  carryOfSum(code, a, b, result);
+  overflowOfSum(code, a, b, result);
+  code.op(Op.I32_OR);
+  code.op(Op.ELSE);
+  borrowOfDifference(code, a, b, result);
+  overflowOfDifference(code, a, b, result);
+  code.op(Op.I32_OR);
+  code.end();
+  // AF is the carry out of bit 3: bit 4 of both operands and the result together.
+  code.get(a);
+  code.get(b);
+  code.op(Op.I64_XOR);
+  code.get(result);
+  code.op(Op.I64_XOR);
+  code.op(Op.I32_WRAP_I64);
+  code.i32(16);
+  code.op(Op.I32_AND);
+  code.op(Op.I32_OR);
+  code.set(word);
+  code.end();
+  code.get(word);
+  zeroSignParity(code, result);
+  code.op(Op.I32_OR);
+  code.end();
+  return { type: Types.FLAGS, locals: [[1, I32]], code: code.bytes.slice(), name: "flags" };
+}
+
+/** CF in bit 0: a carry out of the top where both have a one, or one has and the sum has not. */
+export function carryOfSum(code: CodeWriter, a: number, b: number, result: number): void {
+  code.get(a);
+  code.get(b);
+  code.op(Op.I64_AND);
+  code.get(a);
+  code.get(b);
+  code.op(Op.I64_OR);
+  code.get(result);
+  code.i64(-1);
+  code.op(Op.I64_XOR);
+  code.op(Op.I64_AND);
+  code.op(Op.I64_OR);
+  topBit(code, 63);
+}
+
+/** CF in bit 0: a borrow where the subtrahend alone has a one, or where result and that agree. */
+export function borrowOfDifference(code: CodeWriter, a: number, b: number, result: number): void {
+  const notA = () => {
+    code.get(a);
+    code.i64(-1);
+    code.op(Op.I64_XOR);
+  };
+  notA();
+  code.get(b);
+  code.op(Op.I64_AND);
+  notA();
+  code.get(b);
+  code.op(Op.I64_OR);
+  code.get(result);
+  code.op(Op.I64_AND);
+  code.op(Op.I64_OR);
+  topBit(code, 63);
+}
+
+/** OF in bit 11. */
+function overflowOfSum(code: CodeWriter, a: number, b: number, result: number): void {
+  code.get(a);
+  code.get(result);
+  code.op(Op.I64_XOR);
+  code.get(b);
+  code.get(result);
+  code.op(Op.I64_XOR);
+  code.op(Op.I64_AND);
+  topBit(code, 52);
+  code.i32(0x800);
+  code.op(Op.I32_AND);
+}
+function overflowOfDifference(code: CodeWriter, a: number, b: number, result: number): void {
+  code.get(a);
+  code.get(b);
+  code.op(Op.I64_XOR);
+  code.get(a);
+  code.get(result);
+  code.op(Op.I64_XOR);
+  code.op(Op.I64_AND);
+  topBit(code, 52);
+  code.i32(0x800);
+  code.op(Op.I32_AND);
+}
+
+/** 1 when the product of two signed numbers is not the result. */
+function productOverflow(code: CodeWriter, a: number, b: number, result: number): void {
+  // Narrow operands' products fit into 64 bits.
+  code.get(a);
+  code.get(b);
+  code.op(Op.I64_MUL);
+  code.get(result);
+  code.op(Op.I64_NE);
+  // Of 64 bits, dividing the result gives the other factor back; by 0 and -1 is to be looked at apart.
+  code.get(a);
+  code.i64(1);
+  code.op(Op.I64_ADD);
+  code.i64(1);
+  code.op(Op.I64_GT_U);
+  code.open(Op.IF, I32);
+  code.get(a);
+  code.get(b);
+  code.op(Op.I64_MUL);
+  code.get(a);
+  code.op(Op.I64_DIV_S);
+  code.get(b);
+  code.op(Op.I64_NE);
+  code.op(Op.ELSE);
+  code.get(a);
+  code.get(b);
+  code.op(Op.I64_AND);
+  code.i64(0, -0x8000_0000);
+  code.op(Op.I64_EQ);
+  code.end();
+  code.op(Op.I32_OR);
+}
+
+/** Bit 63 moved down by `by`, as 32 bits. */
+function topBit(code: CodeWriter, by: number): void {
+  code.i64(by);
+  code.op(Op.I64_SHR_U);
+  code.op(Op.I32_WRAP_I64);
+}
+
+/** ZF, SF and PF of a result, in their places. */
+function zeroSignParity(code: CodeWriter, result: number): void {
+  code.get(result);
+  code.op(Op.I64_EQZ);
+  code.i32(6);
+  code.op(Op.I32_SHL);
+  code.get(result);
+  topBit(code, 63);
+  code.i32(7);
+  code.op(Op.I32_SHL);
+  code.op(Op.I32_OR);
+  parityOf(code, result);
+  code.i32(2);
+  code.op(Op.I32_SHL);
+  code.op(Op.I32_OR);
+}
+
+/** 1 when bits 7:0 of a local have an even number of ones. */
+export function parityOf(code: CodeWriter, local: number): void {
+  code.get(local);
+  code.op(Op.I32_WRAP_I64);
+  code.i32(0xff);
+  code.op(Op.I32_AND);
+  code.op(Op.I32_POPCNT);
+  code.i32(1);
+  code.op(Op.I32_AND);
+  code.op(Op.I32_EQZ);
+}
+
+/** An address by halves, so that no BigInt is made of it. */
+function miss(): FunctionCode {
+  const code = new CodeWriter();
+  code.get(0);
+  code.op(Op.I32_WRAP_I64);
+  code.get(0);
+  code.i64(32);
+  code.op(Op.I64_SHR_U);
+  code.op(Op.I32_WRAP_I64);
+  code.get(1);
+  code.call(Imported.FILL);
+  code.end();
+  return { type: Types.MISS, locals: [], code: code.bytes.slice(), name: "miss" };
+}

@@ -1,0 +1,221 @@
+/** Translates hot code to WebAssembly, and gives it up when its bytes change. */
+
+import { Block, type CodePage } from "../block.ts";
+import type { Cpu } from "../cpu.ts";
+import type { Insn } from "../insn.ts";
+import { type Execute, JitCpu, modeOf, NO_MODE } from "./jit_cpu.ts";
+import type { Status } from "./layout.ts";
+import { type FunctionCode, writeModule } from "./module_writer.ts";
+import { type PlannedBlock, planRegion } from "./plan.ts";
+import { Batch, Region } from "./region.ts";
+import { regionCode } from "./region_code.ts";
+import { runtimeModule, SIGNATURES, Types } from "./runtime.ts";
+
+/** Entries after which a block is worth a translation. */
+const THRESHOLD = 50;
+/** Of that, what another block of the same region must have. */
+const WARM = 0.2;
+/** Regions that are compiled together, and the interpreted blocks after which fewer are. */
+const BATCH = 16;
+const PATIENCE = 2000;
+/** Rewrites of a page that are usual: an operating system patches itself as it starts. */
+const PATCHES = 4;
+/** log2 of the longest delay that more of them bring. */
+const MAX_DELAY = 8;
+/** Index of the first function in the tables: 0 is none. */
+const FIRST_INDEX = 1;
+/** Functions in a table at most. */
+const MAX_FUNCTIONS = 1 << 20;
+
+/** vCPUs at most. */
+const MAX_CPUS = 8;
+/** In the order of `Imported`. */
+const IMPORTS = [["miss", Types.MISS], ["flags", Types.FLAGS]] as const;
+
+/** Options of a translator. */
+export interface JitOptions {
+  /** Entries of a block after which it is translated. */
+  readonly threshold?: number;
+  /** Bytes of modules that are kept at most. */
+  readonly maxBytes: number;
+}
+
+/** A block that waits for its translation. */
+interface Request {
+  readonly block: Block;
+  readonly page: CodePage;
+  readonly mode: number;
+}
+
+/** For all vCPUs of one guest. */
+export class Translator {
+  readonly threshold: number;
+  readonly #ram: WebAssembly.Memory;
+  readonly #execute: Execute;
+  readonly #maxBytes: number;
+  readonly #runtime = new WebAssembly.Module(runtimeModule());
+  readonly #cpus: JitCpu[] = [];
+  /** Blocks of the instructions that regions leave to the interpreter, by their numbers. */
+  readonly #sites: (Block | undefined)[] = [];
+  readonly #freeSites: number[] = [];
+  readonly #regions = new Map<CodePage, Region[]>();
+  #requests: Request[] = [];
+  #waited = 0;
+  #nextIndex = FIRST_INDEX;
+  #bytes = 0;
+  #compiled = 0;
+  #dropped = 0;
+  #milliseconds = 0;
+
+  constructor(ram: WebAssembly.Memory, execute: Execute, options: JitOptions) {
+    this.#ram = ram;
+    this.#execute = execute;
+    this.threshold = options.threshold ?? THRESHOLD;
+    this.#maxBytes = options.maxBytes;
+  }
+
+  /** Runs the block's translation, when there is one for the vCPU as it is. */
+  run(cpu: Cpu, block: Block): Status | undefined {
+    const region = block.region;
+    if (region === undefined || region.mode !== modeOf(cpu)) return undefined;
+    return this.#cpu(cpu).run(region, block.entry);
+  }
+
+  /** A block is about to be interpreted. */
+  count(cpu: Cpu, block: Block): void {
+    const { page } = block;
+    if (page !== undefined && ++block.entries === this.#thresholdOf(page)) {
+      const mode = modeOf(cpu);
+      if (mode !== NO_MODE) this.#requests.push({ block, page, mode });
+    }
+    if (this.#requests.length === 0) return;
+    if (this.#requests.length < BATCH && ++this.#waited < PATIENCE && this.threshold > 1) return;
+    this.#compile(cpu);
+  }
+
+  /** Code that is rewritten again and again has to run longer before it is translated once more. */
+  #thresholdOf(page: CodePage): number {
+    const again = Math.min(Math.max(page.retranslations - PATCHES, 0), MAX_DELAY);
+    return this.threshold << again;
+  }
+
+  /** The page's code has changed, or its blocks have been forgotten. */
+  drop(page: CodePage): void {
+    const regions = this.#regions.get(page);
+    if (regions === undefined) return;
+    this.#regions.delete(page);
+    for (const region of regions) {
+      for (const { table } of this.#cpus) {
+        if (region.index < table.length) table.set(region.index, null);
+      }
+      for (const site of region.sites) {
+        this.#sites[site] = undefined;
+        this.#freeSites.push(site);
+      }
+    }
+    page.forgetRegions();
+    this.#dropped += regions.length;
+    for (const { cpu } of this.#cpus) cpu.paging.forgetJumps();
+  }
+
+  stats(): Record<string, number> {
+    const sum = (of: (cpu: JitCpu) => number) => this.#cpus.reduce((all, cpu) => all + of(cpu), 0);
+    return {
+      jit_regions: this.#compiled,
+      jit_dropped: this.#dropped,
+      jit_bytes: this.#bytes,
+      jit_compile_ms: Math.round(this.#milliseconds),
+      jit_entries: sum(({ entries }) => entries),
+      jit_steps: sum(({ steps }) => steps),
+      jit_bails: sum(({ bails }) => bails),
+    };
+  }
+
+  #cpu(cpu: Cpu): JitCpu {
+    return this.#cpus[cpu.index] ??= new JitCpu(
+      cpu,
+      this.#ram,
+      this.#runtime,
+      this.#sites,
+      this.#execute,
+    );
+  }
+
+  /** Translates what waits, as one module. */
+  #compile(cpu: Cpu): void {
+    const start = performance.now();
+    const requests = this.#requests;
+    this.#requests = [];
+    this.#waited = 0;
+    if (this.#bytes > this.#maxBytes || this.#nextIndex > MAX_FUNCTIONS) this.#dropAll();
+    const functions: FunctionCode[] = [];
+    const made: { request: Request; blocks: PlannedBlock[]; sites: number[] }[] = [];
+    const covered = new Set<Block>();
+    for (const request of requests) {
+      const { block, page, mode } = request;
+      if (block.region !== undefined || covered.has(block)) continue;
+      if (page.at(block.start) !== block) continue; // it is gone
+      const is64 = cpu.is64;
+      const warm = Math.max(1, this.threshold * WARM);
+      const blocks = planRegion(
+        page,
+        block.start,
+        is64,
+        (offset) => (page.at(offset)?.entries ?? 0) >= warm,
+      );
+      if (blocks === undefined) continue;
+      const sites: number[] = [];
+      functions.push(regionCode(blocks, is64, (insn) => this.#site(insn, sites)));
+      for (const { offset } of blocks) {
+        const other = page.at(offset);
+        if (other !== undefined) covered.add(other);
+      }
+      made.push({ request: { block, page, mode }, blocks, sites });
+    }
+    if (functions.length > 0) this.#publish(functions, made);
+    this.#milliseconds += performance.now() - start;
+  }
+
+  #publish(
+    functions: readonly FunctionCode[],
+    made: readonly { request: Request; blocks: PlannedBlock[]; sites: number[] }[],
+  ): void {
+    const base = this.#nextIndex;
+    this.#nextIndex += functions.length;
+    const bytes = writeModule({
+      types: SIGNATURES,
+      imports: IMPORTS,
+      functions,
+      tableBase: base,
+    });
+    this.#bytes += bytes.length;
+    const batch = new Batch(new WebAssembly.Module(bytes), this.#nextIndex, MAX_CPUS);
+    made.forEach(({ request: { page, mode }, blocks, sites }, i) => {
+      const region = new Region(base + i, batch, page, sites, mode);
+      const regions = this.#regions.get(page);
+      if (regions === undefined) this.#regions.set(page, [region]);
+      else regions.push(region);
+      blocks.forEach(({ offset }, entry) => {
+        const block = page.at(offset);
+        if (block === undefined) return;
+        block.region = region;
+        block.entry = entry;
+      });
+    });
+    this.#compiled += functions.length;
+  }
+
+  /** The number of an instruction that is interpreted, for `Jit.SITE`. */
+  #site(insn: Insn, sites: number[]): number {
+    const site = this.#freeSites.pop() ?? this.#sites.length;
+    this.#sites[site] = new Block([insn]);
+    sites.push(site);
+    return site;
+  }
+
+  #dropAll(): void {
+    for (const page of [...this.#regions.keys()]) this.drop(page);
+    this.#bytes = 0;
+    this.#nextIndex = FIRST_INDEX;
+  }
+}
