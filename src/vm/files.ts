@@ -12,6 +12,8 @@ export interface Room {
   /** Completes "Cannot use the kernel: it has 3 bytes, …": "the guest's RAM". */
   readonly name: string;
   readonly bytes: number;
+  /** An ELF file may be longer: its symbols are not loaded. */
+  readonly exceptElf?: boolean;
 }
 
 /** Bounds for a file that is read. */
@@ -31,7 +33,7 @@ const ELF_MAGIC = [0x7f, 0x45, 0x4c, 0x46];
 /**
  * The bytes of `source`, in a buffer of their own. `role` is what messages call it: "kernel".
  * @throws DenovisorError `file` when it cannot be read, `fetch` when a server does not give it,
- * `image` when it is longer than its room. An ELF file may be: its symbols are not loaded.
+ * `image` when it is longer than its room, which is found out before a file is read.
  */
 export async function readSource(
   role: string,
@@ -149,8 +151,8 @@ async function download(
 
 /** Whether a file of so many bytes that starts so may be read. */
 function fits(length: number, start: Uint8Array, room: Room): boolean {
-  const isElf = ELF_MAGIC.every((byte, i) => start[i] === byte);
-  return length <= (isElf ? MAX_FILE_BYTES : Math.min(room.bytes, MAX_FILE_BYTES));
+  const isFree = room.exceptElf === true && ELF_MAGIC.every((byte, i) => start[i] === byte);
+  return length <= (isFree ? MAX_FILE_BYTES : Math.min(room.bytes, MAX_FILE_BYTES));
 }
 
 /** `sizeBytes`: undefined while its end has not been seen. */

@@ -179,27 +179,41 @@ interface Sources {
   readonly regions: readonly SizedRegion[];
 }
 
-/** Reads all files at once, and looks at those that are read later. */
+/** Reads the files, and looks at those that are read later. */
 async function readSources(options: CheckedOptions): Promise<Sources> {
-  const { kernel, initrds, bios, append, timeoutMs, memoryBytes, paging } = options;
-  const inRam = { timeoutMs, room: { name: "the guest's RAM", bytes: memoryBytes } };
-  const inRom = { timeoutMs, room: { name: "the place for it", bytes: MAX_FIRMWARE_BYTES } };
-  const [regions, kernelBytes, firmware, ...initrdBytes] = await Promise.all([
+  const { kernel, bios, append, timeoutMs, memoryBytes, paging } = options;
+  const ram = { name: "the guest's RAM", bytes: memoryBytes, exceptElf: true };
+  const rom = { name: "the place for it", bytes: MAX_FIRMWARE_BYTES };
+  const [regions, kernelBytes, firmware, initrds] = await Promise.all([
     measureRegions(paging?.regions ?? []),
-    kernel === undefined ? undefined : readSource("kernel", kernel, inRam),
-    bios === undefined ? undefined : readSource("firmware", bios, inRom),
-    ...initrds.map((initrd) => readSource("initrd", initrd, inRam)),
+    kernel === undefined ? undefined : readSource("kernel", kernel, { timeoutMs, room: ram }),
+    bios === undefined ? undefined : readSource("firmware", bios, { timeoutMs, room: rom }),
+    readInitrds(options),
   ]);
   const booted = kernelBytes ?? (firmware === undefined ? builtinGuest() : undefined);
   return {
     source: {
       ...(booted === undefined ? {} : { kernel: booted }),
-      initrds: initrdBytes.filter((bytes) => bytes !== undefined),
+      initrds,
       append,
     },
     firmware,
     regions,
   };
+}
+
+/** One after the other, since all of them have to fit into RAM together. */
+async function readInitrds(options: CheckedOptions): Promise<NamedBytes[]> {
+  const { initrds, timeoutMs, memoryBytes } = options;
+  const read: NamedBytes[] = [];
+  let bytes = memoryBytes;
+  for (const initrd of initrds) {
+    const name = read.length === 0 ? "the guest's RAM" : "what those before it leave of RAM";
+    const file = await readSource("initrd", initrd, { timeoutMs, room: { name, bytes } });
+    bytes -= file.bytes.length;
+    read.push(file);
+  }
+  return read;
 }
 
 /** The memory of a handle, with a pager when there is to be one. */

@@ -152,9 +152,16 @@ testOnEngines(
     await using folder = await temporaryFolder();
     const large = `${folder.path}/initrd`;
     await Deno.writeFile(large, new Uint8Array(20 << 20));
+    const half = `${folder.path}/half`;
+    await Deno.writeTextFile(half, "");
+    await Deno.truncate(half, 10 << 20);
     const cases = [
       [["--append", "x".repeat(5000)], /the command line has 5000 bytes, .* at most 2047$/],
       [["--initrd", large], /initrd: it has 20971520 bytes, the guest's RAM has 16777216$/],
+      [
+        ["--initrd", half, "--initrd", half],
+        /half: it has 10485760 bytes, what those before it leave of RAM has 6291456$/,
+      ],
       [["--initrd", `${folder.path}/absent`], /absent: there is no such file$/],
     ] as const;
     for (const [args, line] of cases) {
