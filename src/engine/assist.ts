@@ -19,15 +19,16 @@ export type Assisted = typeof Assisted[keyof typeof Assisted];
 /** Completes instructions. */
 export interface InstructionAssist {
   /**
-   * Carries out the instruction at RIP of vCPU `vcpu`, on `before` and on guest memory. All other
-   * vCPUs stand still meanwhile: so its accesses are atomic, whatever their width.
+   * Carries out the instruction at RIP of vCPU `vcpu`, and maybe some that follow it, on `before` and
+   * on guest memory. All other vCPUs stand still meanwhile: so accesses are atomic, whatever their
+   * width.
    * @param before The vCPU's state. It comes back spelled as `after` is, so that the two differ only
-   * in what the instruction has changed.
-   * @param after Where the state behind the instruction goes; void unless DONE.
+   * in what has been changed.
+   * @param after Where the state behind what was carried out goes; void unless DONE.
    */
   complete(vcpu: number, before: CpuState, after: CpuState): Assisted;
   /** REFUSED: a clause; SHUTDOWN: a line. */
   readonly reason: string;
-  /** The manual's name, in lower case, of the instruction that has been completed last. */
-  readonly mnemonic: string;
+  /** How many instructions have been carried out, by the manual's names in lower case. */
+  readonly counts: ReadonlyMap<string, number>;
 }

@@ -31,7 +31,8 @@ testWith(
     const sum = named.reduce((all, [, count]) => all + count, 0);
     assert(sum <= engineCounters.assisted_instructions, JSON.stringify(engineCounters));
     if (host?.ring0 !== "interpreted") return;
-    assertEquals(engineCounters.assisted_instructions, engineCounters.internal_error_exits);
+    assert(engineCounters.assisted_instructions >= engineCounters.internal_error_exits);
+    assert(engineCounters.internal_error_exits > 0);
     assert(engineCounters.assisted_cmpxchg16b >= 3, JSON.stringify(engineCounters));
   },
 );

@@ -23,8 +23,6 @@ export class KvmAssist {
   readonly #state: KvmStateAccess;
   #reason = "";
   #made: Made | undefined;
-  /** By mnemonic. */
-  readonly #counts = new Map<string, number>();
 
   constructor(make: () => InstructionAssist, state: KvmStateAccess) {
     this.#make = make;
@@ -49,10 +47,7 @@ export class KvmAssist {
       if (before.event(Event.EXCEPTION) === UD) before.setEvent(Event.EXCEPTION, NO_VECTOR);
       const result = assist.complete(index, before, after);
       this.#reason = assist.reason;
-      if (result === Assisted.DONE) {
-        this.#state.writeChanges(fd, before, after);
-        this.#counts.set(assist.mnemonic, (this.#counts.get(assist.mnemonic) ?? 0) + 1);
-      }
+      if (result === Assisted.DONE) this.#state.writeChanges(fd, before, after);
       return result;
     } catch (error) {
       this.#reason = asDenovisorError(error).message;
@@ -60,9 +55,9 @@ export class KvmAssist {
     }
   }
 
-  /** How many instructions have been completed, and the most frequent of them by name. */
+  /** How many instructions have been carried out, and the most frequent of them by name. */
   stats(): Record<string, number> {
-    const counts = [...this.#counts].sort(([, a], [, b]) => b - a);
+    const counts = [...this.#made?.assist.counts ?? []].sort(([, a], [, b]) => b - a);
     const all = counts.reduce((sum, [, count]) => sum + count, 0);
     const named = counts.slice(0, MAX_NAMES).map(([name, count]) => [`assisted_${name}`, count]);
     return { assisted_instructions: all, ...Object.fromEntries(named) };

@@ -2,8 +2,14 @@
  * The interpreter as a help for another engine: it completes single instructions on the state of
  * that engine's vCPUs.
  *
- * Nothing is kept from one instruction to the next, since the vCPU runs elsewhere in between: the
- * instruction is decoded from its bytes, and every address is translated anew. Time stands still.
+ * Nothing is kept from one call to the next, since the vCPU runs elsewhere in between: instructions
+ * are decoded from their bytes, and every address is translated anew. Time stands still.
+ *
+ * To take the vCPU's state and to put it back costs as much as a hundred instructions. So x87, MMX and
+ * SSE code, of which the host does not know one instruction after the other, is carried out as a
+ * whole, with the plain instructions in between. Whatever concerns the rest of the machine (time,
+ * interrupts, ports, modes, system registers, atomic accesses) ends such a run before it is
+ * carried out, and a run is short, since interrupts wait for its end.
  */
 
 import { type CpuidLeaf, findLeaf } from "../../cpu/cpuid.ts";
@@ -16,7 +22,15 @@ import { AssistBus } from "./assist_bus.ts";
 import { Cpu, Word } from "./cpu.ts";
 import { VCPU_SHUTDOWN } from "./exception.ts";
 import { GuestMmu } from "./guest_mmu.ts";
-import { Interpreter } from "./interpreter.ts";
+import type { Insn } from "./insn.ts";
+import { Interpreter, RanOne } from "./interpreter.ts";
+import { ARITHMETIC } from "./isa/arithmetic.ts";
+import { BRANCHES } from "./isa/branches.ts";
+import { LOGIC } from "./isa/logic.ts";
+import { MOVE } from "./isa/move.ts";
+import { MULTIPLY } from "./isa/multiply.ts";
+import type { Row } from "./isa/row.ts";
+import { SHIFT } from "./isa/shift.ts";
 import { Paging } from "./paging.ts";
 import { readState, writeState } from "./state_copy.ts";
 import { X87 } from "./x87_state.ts";
@@ -34,12 +48,24 @@ export interface WasmAssistOptions {
 
 /** Where this engine has PKRU in a `CpuState`; the processor may have it elsewhere. */
 const PKRU_AT = Word.PKRU * 4;
+/** Instructions of one run at most. */
+const MAX_RUN = 256;
+/** Of those, plain ones in a row. */
+const MAX_PLAIN = 16;
+/** Instructions that concern registers and memory only; an exchange with memory is atomic. */
+const PLAIN: ReadonlySet<Row> = new Set(
+  [...ARITHMETIC, ...LOGIC, ...MOVE, ...MULTIPLY, ...SHIFT, ...BRANCHES].filter(({ mnemonic }) =>
+    mnemonic !== "xchg"
+  ),
+);
+/** Beside `RanOne`: it needs what cannot be had here. */
+const REFUSED = -1;
 const CLOCK = { nowNs: () => 0 };
 
 /** Completes instructions by interpreting them. */
 export class WasmAssist implements InstructionAssist {
   reason = "";
-  mnemonic = "";
+  readonly counts = new Map<string, number>();
   readonly #processor: OtherProcessor;
   readonly #guest: GuestMmu;
   readonly #interpreter: Interpreter;
@@ -49,6 +75,8 @@ export class WasmAssist implements InstructionAssist {
   readonly #cpus: (Cpu | undefined)[] = [];
   /** Where the processor has PKRU in a `CpuState`. */
   readonly #pkruAt: number;
+  /** Plain instructions since the last other one. */
+  #plain = 0;
 
   constructor({ memory, cpus, cpuid, devices }: WasmAssistOptions) {
     this.#processor = processorOf(cpuid);
@@ -69,21 +97,64 @@ export class WasmAssist implements InstructionAssist {
     copyWord(before, this.#pkruAt, PKRU_AT);
     writeState(cpu, before);
     this.#read(cpu, before);
-    this.#bus.refusal = "";
     try {
-      if (!this.#interpreter.runOne(cpu)) {
-        return this.#refuse("the assist does not know it, either");
-      }
+      const refusal = this.#run(cpu);
+      if (refusal !== "") return this.#refuse(refusal);
     } catch (error) {
-      if (this.#bus.refusal !== "") return this.#refuse(this.#bus.refusal);
       if (error !== VCPU_SHUTDOWN) throw error;
       this.reason = cpu.shutdownReason;
       return cpu.failed ? Assisted.REFUSED : Assisted.SHUTDOWN;
     }
     this.#read(cpu, after);
-    // Without one, an exception came instead: of its fetch, or of a debug register.
-    this.mnemonic = cpu.block?.insns[0].row?.mnemonic ?? "none";
     return Assisted.DONE;
+  }
+
+  /** Carries out one instruction, and those that may follow; returns why it cannot, or "". */
+  #run(cpu: Cpu): string {
+    let ran = this.#runOne(cpu, this.#begin);
+    if (ran === RanOne.UNKNOWN) return "the assist does not know it, either";
+    if (ran === REFUSED) return this.#bus.refusal;
+    for (let i = 1; i < MAX_RUN && ran === RanOne.DONE && !cpu.stepping; i++) {
+      ran = this.#runOne(cpu, this.#mayFollow);
+    }
+    return "";
+  }
+
+  /** As the interpreter's; REFUSED with a reason in the bus, and the vCPU before the instruction. */
+  #runOne(cpu: Cpu, mayRun: (insn: Insn) => boolean): RanOne | typeof REFUSED {
+    const lo = cpu.s[Word.RIP];
+    const hi = cpu.s[Word.RIP + 1];
+    this.#bus.refusal = "";
+    try {
+      const ran = this.#interpreter.runOne(cpu, mayRun);
+      if (ran === RanOne.DONE || ran === RanOne.EXCEPTION) this.#count(cpu);
+      return ran;
+    } catch (error) {
+      if (this.#bus.refusal === "") throw error;
+      cpu.s[Word.RIP] = lo;
+      cpu.s[Word.RIP + 1] = hi;
+      return REFUSED;
+    }
+  }
+
+  /** The first instruction. */
+  readonly #begin = ({ row }: Insn): boolean => {
+    this.#plain = row?.unit === undefined ? MAX_PLAIN : 0;
+    return true;
+  };
+
+  /** Whether an instruction may be carried out behind another. */
+  readonly #mayFollow = ({ row, lock }: Insn): boolean => {
+    if (row === undefined || lock) return false;
+    if (row.unit === undefined) return ++this.#plain <= MAX_PLAIN && PLAIN.has(row);
+    this.#plain = 0;
+    return true;
+  };
+
+  #count(cpu: Cpu): void {
+    // Without one, an exception came instead: of its fetch, or of a debug register.
+    const name = cpu.block?.insns[0].row?.mnemonic ?? "none";
+    this.counts.set(name, (this.counts.get(name) ?? 0) + 1);
   }
 
   #refuse(reason: string): Assisted {

@@ -23,6 +23,18 @@ const MAX_INSN = 15;
 /** Attention that the loop itself serves; the rest is for the engine. */
 const OWN = Attention.INTERRUPT | Attention.NMI | Attention.BLOCK;
 
+/** What came of `runOne`. */
+export const RanOne = {
+  DONE: 0,
+  /** It has raised one, in whose handler the vCPU is now. */
+  EXCEPTION: 1,
+  /** `mayRun` has said so; nothing has happened. */
+  NOT_WANTED: 2,
+  /** The bytes are no instruction that is known here; nothing has happened. */
+  UNKNOWN: 3,
+} as const;
+export type RanOne = typeof RanOne[keyof typeof RanOne];
+
 /** Interprets the code of all vCPUs of a guest. */
 export class Interpreter {
   readonly #guest: GuestMmu;
@@ -62,7 +74,7 @@ export class Interpreter {
         if ((cpu.attention & ~OWN) !== 0) return;
         // Events wait for the end of a shadow.
         if (cpu.shadow === 0 && cpu.attention !== 0) this.#attend(cpu);
-        if (cpu.stepping || cpu.shadow !== 0) this.#step(cpu, false);
+        if (cpu.stepping || cpu.shadow !== 0) this.#step(cpu);
         else this.#runBlocks(cpu);
       } catch (error) {
         if (error !== GUEST_EXCEPTION) throw error;
@@ -72,24 +84,23 @@ export class Interpreter {
   }
 
   /**
-   * Runs the one instruction at RIP, decoded from its bytes as they are now, and enters the handler of
-   * the exception that it raises. Interrupts wait; of a string instruction it is one repetition.
-   * @returns false when the bytes are no instruction that is known here: nothing has happened.
+   * Runs the one instruction at RIP, decoded from its bytes as they are now, if `mayRun` agrees, and
+   * enters the handler of the exception that it raises. Interrupts wait; of a string instruction it is
+   * one repetition.
    * @throws VCPU_SHUTDOWN
    */
-  runOne(cpu: Cpu): boolean {
+  runOne(cpu: Cpu, mayRun: (insn: Insn) => boolean): RanOne {
     cpu.budget = 1;
     try {
-      this.#step(cpu, true);
+      return this.#step(cpu, mayRun) ? RanOne.DONE : RanOne.NOT_WANTED;
     } catch (error) {
       if (error !== GUEST_EXCEPTION) throw error;
       const insn = cpu.block?.insns[0];
-      if (cpu.faultVector === Vector.UD && insn !== undefined && insn.row === undefined) {
-        return false;
-      }
+      const unknown = insn !== undefined && insn.row === undefined;
+      if (unknown && cpu.faultVector === Vector.UD) return RanOne.UNKNOWN;
       this.#deliver(cpu);
+      return RanOne.EXCEPTION;
     }
-    return true;
   }
 
   /** Blocks one after the other, as long as nothing else is to be looked at. */
@@ -181,16 +192,21 @@ export class Interpreter {
     return new Block([insn]);
   }
 
-  /** One instruction, with what debugging and interrupt shadows want of it. */
-  #step(cpu: Cpu, anew: boolean): void {
+  /**
+   * One instruction, with what debugging and interrupt shadows want of it.
+   * @param mayRun When given, the instruction is decoded anew, and left alone where this says false.
+   */
+  #step(cpu: Cpu, mayRun?: (insn: Insn) => boolean): boolean {
     const { shadow } = cpu;
     const stepped = (cpu.s[Word.RFLAGS] & Flag.TF) !== 0;
     if (cpu.stepping) beforeStep(cpu);
-    const block = this.#enter(cpu, anew);
+    const block = this.#enter(cpu, mayRun !== undefined);
+    if (mayRun !== undefined && !mayRun(block.insns[0])) return false;
     this.#execute(cpu, block, 1);
     // A shadow lasts for one instruction, which may have cast the next (SDM 3A §6.8.3).
     cpu.shadow &= ~shadow;
     if (cpu.stepping || stepped) afterStep(cpu, stepped);
+    return true;
   }
 
   /** Looks at what has come up. */

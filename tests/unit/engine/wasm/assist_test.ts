@@ -63,7 +63,7 @@ Deno.test("the states before and after differ in what the instruction has change
   const { before, after, assist } = rig([0x01, 0x07]); // add [edi], eax
   before.setGpr(Reg.RAX, 3);
   assertEquals(assist.complete(0, before, after), Assisted.DONE);
-  assertEquals(assist.mnemonic, "add");
+  assertEquals([...assist.counts], [["add", 1]]);
   assertEquals(differences(before, after), [State.RIP, State.RFLAGS]);
   assertEquals(after.get(State.RIP), BigInt(CODE + 2));
 });
@@ -101,6 +101,45 @@ Deno.test("of a string instruction one repetition is done at a time", () => {
   before.setGpr(Reg.RCX, 5);
   assist.complete(0, before, after);
   assertEquals([after.gpr(Reg.RCX), after.get(State.RIP)], [4n, BigInt(CODE)]);
+});
+
+/** pxor xmm0, xmm0 */
+const PXOR = [0x66, 0x0f, 0xef, 0xc0];
+
+Deno.test("SSE code is carried out as a whole, up to what concerns the rest of the machine", () => {
+  for (
+    const end of [[0xfa], [0xec], [0x0f, 0x31], [0x0f, 0xa2], [0xf0, 0xff, 0x07], [0x87, 0x07]]
+  ) {
+    const { before, after, assist } = rig([...PXOR, 0x40, 0xeb, 0, ...PXOR, 0x40, ...end]);
+    before.setGpr(Reg.RAX, 7);
+    assertEquals(assist.complete(0, before, after), Assisted.DONE);
+    assertEquals(after.get(State.RIP), BigInt(CODE + 12), `${end}`);
+    assertEquals(after.gpr(Reg.RAX), 9n);
+    assertEquals([...assist.counts], [["pxor", 2], ["inc", 2], ["jmp", 1]]);
+  }
+});
+
+Deno.test("SSE code that goes on without end is interrupted soon", () => {
+  const { before, after, assist } = rig([...PXOR, 0xeb, 0xfa]); // to itself
+  assertEquals(assist.complete(0, before, after), Assisted.DONE);
+  assertEquals(assist.counts.get("pxor"), 128);
+});
+
+Deno.test("other code is carried out instruction by instruction, and behind SSE code not for long", () => {
+  const plain = rig([0x40, 0x40, 0x40]);
+  plain.assist.complete(0, plain.before, plain.after);
+  assertEquals(plain.after.gpr(Reg.RAX), 1n);
+  const mixed = rig([...PXOR, ...new Array(20).fill(0x40)]);
+  mixed.assist.complete(0, mixed.before, mixed.after);
+  assertEquals(mixed.after.gpr(Reg.RAX), 16n);
+});
+
+Deno.test("a run ends before an instruction that cannot be carried out here, and is no failure", () => {
+  const { before, after, assist } = rig([...PXOR, 0x8b, 0x07]); // mov eax, [edi]
+  before.set(State.APIC_BASE, 0xfee0_0900);
+  before.setGpr(Reg.RDI, 0xfee0_0080);
+  assertEquals(assist.complete(0, before, after), Assisted.DONE);
+  assertEquals(after.get(State.RIP), BigInt(CODE + 4));
 });
 
 Deno.test("XSAVE components are those of the guest's CPUID, in its places", () => {
