@@ -14,6 +14,8 @@ export interface MachineClock extends Clock {
   budget(deadlineNs: number): number;
   /** A vCPU accesses a device: true if that has taken time by this clock, apart from the host's. */
   access(): boolean;
+  /** Somebody has typed: the guest has something to do. */
+  input(): void;
   /** The guest waits: comes back at `deadlineNs`, when a signal is raised, or after a while. */
   idle(deadlineNs: number, signals: Int32Array): void;
 }
@@ -55,6 +57,8 @@ export class RealClock implements MachineClock {
     return false;
   }
 
+  input(): void {}
+
   idle(deadlineNs: number, signals: Int32Array): void {
     const leftMs = (deadlineNs - this.nowNs()) / 1e6;
     if (leftMs > 0) waitForSignal(signals, Math.min(leftMs, MAX_SLEEP_MS));
@@ -71,14 +75,25 @@ export const VIRTUAL_EPOCH_MS = Date.UTC(2026, 0, 1);
 const ACCESS_NS = 1000;
 
 /**
+ * What a guest may wait without input before its waits take the host's time, in nanoseconds: longer
+ * than programs sleep, and soon over for a guest that is left at its prompt. It must not use a core
+ * for ever for nothing but its own clock's ticks.
+ */
+const FREE_WAIT_NS = 600e9;
+/** What a wait counts for at least: timers that wake nobody may follow one another closely. */
+const SHORTEST_WAIT_NS = 1_000_000;
+
+/**
  * Time that the guest itself makes: an instruction takes a nanosecond, an access to a device a
- * microsecond, and a guest that waits is at its next deadline at once. What a guest does by this
- * clock is a function of its inputs alone.
+ * microsecond, and a guest that waits is at its next deadline at once, or after some minutes of that
+ * at the host's pace. What a guest does by this clock is a function of its inputs alone.
  */
 export class VirtualClock implements MachineClock {
   #counter: InstructionCounter = { retired: 0 };
   /** Nanoseconds that the guest has waited, for deadlines and for devices. */
   #skippedNs = 0;
+  /** What is left of FREE_WAIT_NS. */
+  #freeNs = FREE_WAIT_NS;
 
   nowNs(): number {
     return this.#skippedNs + this.#counter.retired;
@@ -101,8 +116,23 @@ export class VirtualClock implements MachineClock {
     return true;
   }
 
+  input(): void {
+    this.#freeNs = FREE_WAIT_NS;
+  }
+
   idle(deadlineNs: number, signals: Int32Array): void {
     if (deadlineNs === Infinity) return waitForSignal(signals, MAX_SLEEP_MS);
-    this.#skippedNs += Math.max(0, Math.ceil(deadlineNs - this.nowNs()));
+    const waitNs = Math.max(0, Math.ceil(deadlineNs - this.nowNs()));
+    const countedNs = Math.max(waitNs, SHORTEST_WAIT_NS);
+    if (this.#freeNs >= countedNs) {
+      this.#freeNs -= countedNs;
+      this.#skippedNs += waitNs;
+      return;
+    }
+    // A guest that waits does not see in how many parts.
+    const startMs = performance.now();
+    waitForSignal(signals, Math.min(countedNs / 1e6, MAX_SLEEP_MS));
+    const sleptNs = Math.ceil((performance.now() - startMs) * 1e6);
+    this.#skippedNs += Math.min(waitNs, sleptNs);
   }
 }

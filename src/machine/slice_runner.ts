@@ -6,6 +6,7 @@
 import { type BusEngine, ExitCode } from "../engine/engine.ts";
 import type { Irqchip } from "../platform/irqchip/irqchip.ts";
 import { Runner, type RunnerParts } from "./runner.ts";
+import { raised, Signal } from "./signals.ts";
 import { Counter } from "./stats.ts";
 import type { MachineOutcome } from "./outcome.ts";
 
@@ -35,6 +36,7 @@ export class SliceRunner extends Runner {
     this.#deadlineNs = -Infinity; // no slice to limit
     counters[code]++;
     if (code === ExitCode.HALT) this.#wait();
+    if (raised(this.signals, Signal.INPUT)) clock.input();
     this.take(code);
     const nowNs = clock.nowNs();
     counters[Counter.INSTRUCTIONS] = engine.retired;

@@ -84,6 +84,13 @@ export const Attention = {
   YIELD: 1 << 6,
 } as const;
 
+/** Whether MWAIT waits, and which interrupts end that. */
+export const Waiting = { NO: 0, UNMASKED: 1, ANY: 2 } as const;
+export type Waiting = typeof Waiting[keyof typeof Waiting];
+
+/** Bytes of the line that MONITOR watches; CPUID leaf 5 says so. */
+export const MONITOR_LINE = 64;
+
 /** What a vCPU is made of. */
 export interface CpuParts {
   readonly index: number;
@@ -208,6 +215,12 @@ export class Cpu {
   debugHits = 0;
   /** MONITOR has been executed, and MWAIT has not. */
   monitoring = false;
+  /** Offset in guest RAM of the monitored line; -1: stores to it cannot be seen. */
+  monitorAt = -1;
+  /** What the line held then. */
+  readonly monitored = new Uint8Array(MONITOR_LINE);
+  /** MWAIT waits: for interrupts that are not masked, or for any (SDM 3A §8.10.4). */
+  waiting: Waiting = Waiting.NO;
 
   constructor(parts: CpuParts) {
     this.index = parts.index;

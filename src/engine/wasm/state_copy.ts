@@ -1,7 +1,7 @@
 /** The whole architectural state of a vCPU, out of it and into it: snapshots, boot, inspection. */
 
 import { type CpuState, Event, NO_VECTOR, State, STATE_BYTES } from "../../cpu/state.ts";
-import { Attention, type Cpu, Word } from "./cpu.ts";
+import { Attention, type Cpu, Waiting, Word } from "./cpu.ts";
 import { updateDebug } from "./debug.ts";
 import { guestTsc, setGuestTsc, TSC_ADJUST_WORD } from "./isa/tsc.ts";
 import { msrWord } from "./isa/msr.ts";
@@ -82,6 +82,7 @@ export function writeState(cpu: Cpu, from: CpuState): void {
   cpu.shutdownReason = "";
   cpu.failed = false;
   cpu.monitoring = false;
+  cpu.waiting = Waiting.NO; // MWAIT may end for any reason
   cpu.delivering = -1;
   cpu.block = undefined;
   cpu.debugHits = 0;

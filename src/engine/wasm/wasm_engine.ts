@@ -19,10 +19,11 @@ import {
 import type { GuestMemory } from "../../memory/guest_memory.ts";
 import type { CpuBus } from "../cpu_bus.ts";
 import { type BusEngine, Exit, ExitCode, type Vcpu } from "../engine.ts";
-import { Attention, Cpu, Flag, Word } from "./cpu.ts";
+import { Attention, Cpu, Flag, Waiting, Word } from "./cpu.ts";
 import { VCPU_SHUTDOWN } from "./exception.ts";
 import { GuestMmu, type MmuMode } from "./guest_mmu.ts";
 import { Interpreter } from "./interpreter.ts";
+import { lineHasChanged } from "./isa/halt.ts";
 import type { JitOptions } from "./jit/translator.ts";
 import { Paging } from "./paging.ts";
 import { readState, writeState } from "./state_copy.ts";
@@ -256,7 +257,7 @@ export class WasmEngine implements BusEngine {
     if ((cpu.attention & Attention.INIT) !== 0) this.#initialize(cpu);
     switch (cpu.mpState) {
       case MpState.RUNNABLE:
-        return true;
+        return cpu.waiting === Waiting.NO || this.#endMwait(cpu);
       case MpState.HALTED:
         return this.#wake(cpu);
       default:
@@ -272,6 +273,16 @@ export class WasmEngine implements BusEngine {
     const nmi = cpu.nmiPending && !cpu.nmiMasked;
     if (!interrupted && !nmi) return false;
     cpu.mpState = MpState.RUNNABLE;
+    return true;
+  }
+
+  /** MWAIT ends with a store to the line, an interrupt or an NMI (SDM 3A §8.10.4). */
+  #endMwait(cpu: Cpu): boolean {
+    const interrupted = cpu.apic.hasInterrupt() &&
+      (cpu.waiting === Waiting.ANY || (cpu.s[Word.RFLAGS] & Flag.IF) !== 0);
+    const nmi = cpu.nmiPending && !cpu.nmiMasked;
+    if (!interrupted && !nmi && !lineHasChanged(cpu)) return false;
+    cpu.waiting = Waiting.NO;
     return true;
   }
 

@@ -64,3 +64,34 @@ Deno.test("an access to a device takes a microsecond by the virtual clock only",
   assertEquals([clock.access(), clock.access(), clock.nowNs()], [true, true, 2000]);
   assertEquals(new RealClock().access(), false);
 });
+
+Deno.test("by the virtual clock a guest that only waits does so at the host's pace in the end", () => {
+  const clock = new VirtualClock();
+  const signals = createSignals();
+  const idle = (ms: number) => {
+    const before = performance.now();
+    clock.idle(clock.nowNs() + ms * MS, signals);
+    return performance.now() - before;
+  };
+  const minutes = 60_000;
+  assert(idle(9 * minutes) < 100, "minutes take no time");
+  assert(idle(minutes) < 100, "nor does another one");
+  const start = clock.nowNs();
+  assert(idle(minutes) >= 900, "it sleeps, for a while");
+  const waited = clock.nowNs() - start;
+  assert(waited >= 900 * MS && waited < 10_000 * MS, `${waited} ns of a minute have passed`);
+  assert(idle(0.001) >= 0.9, "deadlines that follow one another closely cost nothing either");
+  clock.input();
+  assert(idle(9 * minutes) < 100, "input is worth ten minutes");
+});
+
+Deno.test("by the virtual clock input ends a wait at the host's pace", () => {
+  const clock = new VirtualClock();
+  const signals = createSignals();
+  clock.idle(600_000 * MS, signals);
+  raise(signals, Signal.INPUT);
+  const before = performance.now();
+  clock.idle(700_000 * MS, signals);
+  assert(performance.now() - before < 500);
+  assert(clock.nowNs() < 700_000 * MS);
+});

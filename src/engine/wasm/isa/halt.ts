@@ -2,11 +2,12 @@
 
 import { MpState, Reg } from "../../../cpu/state.ts";
 import { segmentAddress } from "../address.ts";
-import { Attention, type Cpu } from "../cpu.ts";
+import { Attention, type Cpu, MONITOR_LINE, Waiting } from "../cpu.ts";
 import { Vector } from "../exception.ts";
 import type { Insn } from "../insn.ts";
 import { load8 } from "../memory.ts";
 import { type Row, row } from "./row.ts";
+import { plainOffset } from "./string_runs.ts";
 
 /** The engine wakes the vCPU for interrupts that RFLAGS.IF allows, NMIs and INIT. */
 function hlt(cpu: Cpu): void {
@@ -31,19 +32,43 @@ function monitor(cpu: Cpu, insn: Insn): void {
   const lo = insn.addrSize === 2 ? s[Reg.RAX * 2] & 0xffff : s[Reg.RAX * 2];
   const hi = insn.addrSize === 8 ? s[Reg.RAX * 2 + 1] : 0;
   const at = segmentAddress(cpu, insn.seg, lo, hi, 1, false);
-  load8(cpu, at, cpu.hi);
+  const linearHi = cpu.hi;
+  load8(cpu, at, linearHi);
   cpu.monitoring = true;
+  const offset = plainOffset(cpu, at, linearHi, cpu.tlbRead);
+  if (offset < 0) {
+    cpu.monitorAt = -1;
+    return;
+  }
+  const line = offset - offset % MONITOR_LINE;
+  cpu.monitorAt = line;
+  for (let i = 0; i < MONITOR_LINE; i++) cpu.monitored[i] = cpu.ramBytes[line + i];
+}
+
+/** Whether the monitored line holds something else now than MONITOR has seen. */
+export function lineHasChanged({ monitorAt, monitored, ramBytes }: Cpu): boolean {
+  for (let i = 0; i < MONITOR_LINE; i++) if (monitored[i] !== ramBytes[monitorAt + i]) return true;
+  return false;
 }
 
 /**
- * MWAIT may end for any reason (SDM 3A §8.10.4): it ends when the other vCPUs have had their turns.
- * ECX bit 0 asks for interrupts to end it even if masked; EAX is a hint.
+ * The engine wakes the vCPU when the line has changed, and for interrupts, also masked ones when ECX
+ * bit 0 says so; EAX is a hint. Stores that change nothing wake nobody: what a program waits for is a
+ * value. Without a line that can be watched it ends when the others have had their turns, as it may
+ * for any reason (SDM 3A §8.10.4).
  */
 function mwait(cpu: Cpu): void {
   checkPrivilege(cpu);
-  if ((cpu.s[Reg.RCX * 2] & ~1) !== 0) cpu.raise(Vector.GP);
-  if (cpu.monitoring) cpu.attention |= Attention.YIELD;
+  const extensions = cpu.s[Reg.RCX * 2];
+  if ((extensions & ~1) !== 0) cpu.raise(Vector.GP);
+  if (!cpu.monitoring) return;
   cpu.monitoring = false;
+  if (cpu.monitorAt < 0) {
+    cpu.attention |= Attention.YIELD;
+  } else if (!lineHasChanged(cpu)) {
+    cpu.waiting = extensions === 0 ? Waiting.UNMASKED : Waiting.ANY;
+    cpu.attention |= Attention.HALT;
+  }
 }
 
 function nothing(): void {}

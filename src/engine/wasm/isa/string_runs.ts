@@ -58,7 +58,7 @@ export function advance(
  * Offset in guest RAM of what a pointer points to, or -1 when the access needs a closer look.
  * @param set First word of the TLB set.
  */
-function plainOffset(cpu: Cpu, lo: number, hi: number, set: number): number {
+export function plainOffset(cpu: Cpu, lo: number, hi: number, set: number): number {
   const { s } = cpu;
   const at = entryAt(set, lo);
   return s[at] === (lo & -PAGE) && s[at + 1] === hi ? (s[at + 2] + lo) >>> 0 : -1;
