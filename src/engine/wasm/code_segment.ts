@@ -31,9 +31,14 @@ export function setInstructionPointer(cpu: Cpu, lo: number, hi: number): void {
   cpu.s[Word.RIP + 1] = hi;
 }
 
-/** CS and IP in real and virtual-8086 mode; #GP beyond the limit, which stays (SDM 2A, JMP). */
-export function setRealCode(cpu: Cpu, selector: number, offset: number): void {
+/** #GP where `offset` is beyond the limit of CS, which stays in real and virtual-8086 mode. */
+export function checkRealTarget(cpu: Cpu, offset: number): void {
   if (offset >>> 0 > cpu.limit(Seg.CS)) cpu.raise(Vector.GP);
+}
+
+/** CS and IP in real and virtual-8086 mode; #GP beyond the limit (SDM 2A, JMP). */
+export function setRealCode(cpu: Cpu, selector: number, offset: number): void {
+  checkRealTarget(cpu, offset);
   setRealSegment(cpu, Seg.CS, selector);
   setInstructionPointer(cpu, offset, 0);
 }

@@ -1,7 +1,13 @@
 /** Far JMP and CALL: direct, through call gates, to tasks (SDM 3A §5.8; 2A, JMP and CALL). */
 
 import { Reg, Seg } from "../../cpu/state.ts";
-import { checkCodeSize, checkTarget, setCode, setRealCode } from "./code_segment.ts";
+import {
+  checkCodeSize,
+  checkRealTarget,
+  checkTarget,
+  setCode,
+  setRealCode,
+} from "./code_segment.ts";
 import { type Cpu, Word } from "./cpu.ts";
 import { Vector } from "./exception.ts";
 import { updateModes, useTlbSets } from "./modes.ts";
@@ -50,7 +56,9 @@ export function farJump(cpu: Cpu, selector: number, lo: number, hi: number): voi
 
 /** CALL to `selector`:`hi:lo` with operands of `size` bytes; RIP is the return address. */
 export function farCall(cpu: Cpu, selector: number, lo: number, hi: number, size: number): void {
+  // The target is checked before anything is pushed (SDM 2A CALL, "Operation").
   if (!cpu.protectedMode) {
+    checkRealTarget(cpu, lo);
     frame.useCurrent(cpu);
     pushReturn(cpu, size);
     setRealCode(cpu, selector, lo);
@@ -61,9 +69,9 @@ export function farCall(cpu: Cpu, selector: number, lo: number, hi: number, size
       return;
     }
     checkDirect(cpu);
+    checkTarget(cpu, named, lo, hi);
     frame.useCurrent(cpu);
     pushReturn(cpu, size);
-    checkTarget(cpu, named, lo, hi);
     markAccessed(cpu, named);
     setCode(cpu, named, cpu.cpl, lo, hi);
   }

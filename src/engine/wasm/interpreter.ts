@@ -154,13 +154,13 @@ export class Interpreter {
     const ripLo = s[Word.RIP];
     let lo = ripLo;
     let hi = s[Word.RIP + 1];
+    // A fault of the fetch itself is at RIP as it stands.
+    cpu.block = undefined;
     if (!cpu.is64) {
       if (lo >>> 0 > cpu.limit(Seg.CS)) cpu.raise(Vector.GP);
       lo = (lo + cpu.baseLo(Seg.CS)) | 0;
       hi = 0;
     }
-    // A fault of the fetch itself is at RIP as it stands.
-    cpu.block = undefined;
     const code = anew ? undefined : cpu.paging.codePage(lo, hi);
     const offset = lo & OFFSET;
     const baseLo = (ripLo - offset) | 0;

@@ -5,7 +5,7 @@ import { Seg } from "../../cpu/state.ts";
 import type { Cpu } from "./cpu.ts";
 import { Vector } from "./exception.ts";
 import { load16, load32, load64 } from "./memory.ts";
-import { beginSystem, endSystem } from "./modes.ts";
+import { beginSystem, endSystem, isCanonical } from "./modes.ts";
 import {
   Descriptor,
   findUpperHalf,
@@ -87,7 +87,7 @@ export function loadTaskRegister(cpu: Cpu, selector: number): void {
   const available = type === SystemType.TSS32 || (type === SystemType.TSS16 && !cpu.longMode);
   if (!loaded.isSystem || !available) cpu.raise(Vector.GP, code);
   if (!loaded.present) cpu.raise(Vector.NP, code);
-  if (cpu.longMode && !findUpperHalf(cpu, loaded)) cpu.raise(Vector.GP, code);
+  readUpperBase(cpu);
   setTypeBits(cpu, loaded, 2);
   loaded.hi |= 0x200;
   setSegment(cpu, Seg.TR, selector, loaded);
@@ -104,6 +104,16 @@ export function loadLocalTable(cpu: Cpu, selector: number, vector: number): void
   readDescriptor(cpu, selector, loaded, vector);
   if (!loaded.isSystem || loaded.type !== SystemType.LDT) cpu.raise(vector, code);
   if (!loaded.present) cpu.raise(vector === Vector.TS ? vector : Vector.NP, code);
-  if (cpu.longMode && !findUpperHalf(cpu, loaded)) cpu.raise(vector, code);
+  readUpperBase(cpu);
   setSegment(cpu, Seg.LDTR, selector, loaded);
+}
+
+/**
+ * The upper half of the base in `loaded`: 64-bit mode alone has descriptors of 16 bytes here (SDM 2A
+ * LTR, LLDT; APM 3 LTR: 8 bytes in compatibility mode).
+ */
+function readUpperBase(cpu: Cpu): void {
+  if (!cpu.is64) return;
+  const valid = findUpperHalf(cpu, loaded) && isCanonical(cpu, loaded.upper);
+  if (!valid) cpu.raise(Vector.GP, loaded.selector & 0xfffc);
 }

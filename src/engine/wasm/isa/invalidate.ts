@@ -1,7 +1,9 @@
 /** INVLPG, INVPCID, and the caches' instructions, which have no caches (SDM 2A, 2C; SDM 3A §4.10.4). */
 
+import { carryOf } from "../../../base/u64.ts";
 import { Cr4 } from "../../../cpu/modes.ts";
-import { linearAddress } from "../address.ts";
+import { Seg } from "../../../cpu/state.ts";
+import { effectiveAddress, linearAddress } from "../address.ts";
 import { type Cpu, Word } from "../cpu.ts";
 import { Vector } from "../exception.ts";
 import type { Insn } from "../insn.ts";
@@ -13,10 +15,19 @@ import { type Row, row } from "./row.ts";
 /** Types of INVPCID. */
 const InvpcidType = { ADDRESS: 0, CONTEXT: 1, ALL: 2, ALL_BUT_GLOBAL: 3 } as const;
 
-/** A non-canonical address is no mistake: nothing happens. */
+/**
+ * Nothing is accessed: neither the segment's type and limit nor a non-canonical address matter (SDM
+ * 2A INVLPG has no exceptions for them).
+ */
 function invlpg(cpu: Cpu, insn: Insn): void {
-  const lo = linearAddress(cpu, insn);
-  if (isCanonical(cpu, cpu.hi)) cpu.paging.invalidatePage(lo, cpu.hi);
+  const offset = effectiveAddress(cpu, insn);
+  const offsetHi = cpu.hi;
+  const hasBase = !cpu.is64 || insn.seg >= Seg.FS;
+  const base = hasBase ? cpu.baseLo(insn.seg) : 0;
+  const baseHi = cpu.is64 && hasBase ? cpu.baseHi(insn.seg) : 0;
+  const lo = (offset + base) | 0;
+  const hi = cpu.is64 ? (offsetHi + baseHi + carryOf(offset, base, lo)) | 0 : 0;
+  if (isCanonical(cpu, hi)) cpu.paging.invalidatePage(lo, hi);
 }
 
 /** The TLB holds the current PCID's translations only: those of others are gone already. */

@@ -59,8 +59,9 @@ function syscall(cpu: Cpu): void {
   s[Reg.R11 * 2 + 1] = 0;
   setRip(cpu, s[LSTAR], s[LSTAR + 1]);
   setFlags(cpu, flags & ~s[FMASK] & ~Flag.RF);
-  const selector = s[STAR_HI] & 0xfffc;
-  setFlatSegment(cpu, Seg.CS, selector, CODE64);
+  // SS keeps the RPL that CS loses (SDM 2B SYSCALL).
+  const selector = s[STAR_HI] & 0xffff;
+  setFlatSegment(cpu, Seg.CS, selector & 0xfffc, CODE64);
   setFlatSegment(cpu, Seg.SS, selector + 8, DATA32);
   updateModes(cpu);
 }

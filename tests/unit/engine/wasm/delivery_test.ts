@@ -424,3 +424,13 @@ Deno.test("code of an accessed GDT entry is marked when a handler is entered", (
   assertEquals(rig.run(INT_21), NONE);
   assertEquals(rig.memory.readU8(gpa(GDT_AT + Sel.FREE + 5)), Access.CODE | 1);
 });
+
+Deno.test("a fetch beyond the limit of CS is reported where it is, not where its block began", () => {
+  const rig = new SegmentRig("flat32");
+  // The limit is behind MOV DS, which ends a block.
+  rig.setGpr(Reg.RAX, Sel.DATA0);
+  rig.descriptor(Sel.FREE, Access.CODE, 0, CODE_AT + 2, 0x4);
+  rig.use(Seg.CS, Sel.FREE);
+  const { vector, frame } = rig.execute("90 8e d8 90");
+  assertEquals([vector, frame[1]], [Vector.GP, CODE_AT + 3]);
+});

@@ -217,6 +217,19 @@ Deno.test("LTR and LLDT read 16 bytes in IA-32e mode, where the rest must have n
   assertEquals([rig.run("0f 00 d0"), rig.cpu.faultCode], [Vector.GP, Sel.LDT]);
 });
 
+Deno.test("LTR and LLDT refuse a base that is not canonical, and take 32 bits in compatibility mode", () => {
+  for (const [code, own] of [["0f 00 d8", Sel.TSS], ["0f 00 d0", Sel.LDT]] as const) {
+    const seg = own === Sel.TSS ? Seg.TR : Seg.LDTR;
+    const rig = new SegmentRig("long64");
+    rig.memory.writeU32(gpa(GDT_AT + own + 8), 0x1234_5678);
+    assertEquals(load(rig, code, own), [Vector.GP, own], code);
+    rig.descriptor(Sel.CODE0, Access.CODE, 0, 0xfffff, 0xc);
+    rig.use(Seg.CS, Sel.CODE0);
+    assertEquals(load(rig, code, own), undefined, code);
+    assertEquals(rig.cpu.baseHi(seg), 0, code);
+  }
+});
+
 Deno.test("LTR and LLDT: #GP for a wrong type or a local selector, #NP when not present", () => {
   for (const [code, own] of [["0f 00 d8", Sel.TSS], ["0f 00 d0", Sel.LDT]] as const) {
     const other = own === Sel.TSS ? Sel.LDT : Sel.TSS;

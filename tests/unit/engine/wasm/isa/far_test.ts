@@ -434,3 +434,16 @@ Deno.test("a far return to a 16-bit stack leaves its pointer as it was popped", 
   updateModes(rig.cpu);
   assertEquals(rig.cpu.cpl, 3);
 });
+
+Deno.test("a far call that is refused for its offset has pushed nothing (SDM 2A CALL)", () => {
+  const real = new SegmentRig("real");
+  const before = real.memory.readU32(gpa(0x7ffc));
+  assertEquals(run(real, `66 9a ${bytes32(0x1_0000)} 00 00`), [Vector.GP, 0]);
+  assertEquals(real.memory.readU32(gpa(0x7ffc)), before);
+  const rig = new SegmentRig("flat32");
+  rig.descriptor(FREE, Access.CODE, 0, 0xfff, 0x4);
+  const sp = Number(rig.gpr(Reg.RSP));
+  rig.memory.writeU32(gpa(sp - 4), 0x1234_5678);
+  assertEquals(run(rig, call(FREE)), [Vector.GP, 0]);
+  assertEquals(rig.memory.readU32(gpa(sp - 4)), 0x1234_5678);
+});

@@ -43,6 +43,14 @@ Deno.test("SYSCALL goes to LSTAR at level 0 and keeps RIP and RFLAGS in RCX and 
   assertEquals([rig.cpu.cpl, rig.cpu.is64], [0, true]);
 });
 
+Deno.test("SYSCALL clears the RPL of CS, not that of SS (SDM 2B SYSCALL)", () => {
+  const rig = rigWithSyscall();
+  rig.wrmsr(STAR, 0x0023_0013_0000_0000n);
+  rig.set(Word.RIP, CODE_AT);
+  assertEquals(rig.run("0f 05"), NONE);
+  assertEquals(segments(rig), ["10:a09b", "1b:c093"]);
+});
+
 Deno.test("SYSCALL and SYSRET raise #UD without EFER.SCE, and outside of 64-bit mode", () => {
   const rig = new SystemRig("long64");
   assertEquals([rig.run("0f 05"), rig.run("48 0f 07")], [Vector.UD, Vector.UD]);

@@ -3,10 +3,11 @@
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import { gpa } from "../../../../../src/base/u64.ts";
 import { Cr4 } from "../../../../../src/cpu/modes.ts";
-import { MpState } from "../../../../../src/cpu/state.ts";
+import { MpState, Seg, SegField, State } from "../../../../../src/cpu/state.ts";
 import { Attention, Waiting, Word } from "../../../../../src/engine/wasm/cpu.ts";
 import { Vector } from "../../../../../src/engine/wasm/exception.ts";
 import { load8 } from "../../../../../src/engine/wasm/memory.ts";
+import { updateModes } from "../../../../../src/engine/wasm/modes.ts";
 import { DATA_AT, NONE, SystemRig } from "../../../../support/system_rig.ts";
 
 function cpuid(rig: SystemRig, leaf: number, subleaf = 0): number[] {
@@ -106,6 +107,14 @@ Deno.test("INVLPG forgets its page's translation and no other (SDM 3A §4.10.4.1
   assertEquals(look(rig), 9);
   rig.setCpl(3);
   assertEquals(rig.run("0f 01 3b"), Vector.GP);
+});
+
+Deno.test("INVLPG needs no segment: it accesses nothing (SDM 2A INVLPG)", () => {
+  const rig = new SystemRig("flat32");
+  rig.cpu.u16[(State.SEGMENTS + Seg.DS * 16 + SegField.ATTRIBUTES) / 2] = 0;
+  updateModes(rig.cpu);
+  assertEquals(rig.run("8a 03"), Vector.GP, "a load");
+  assertEquals(rig.run("0f 01 3b"), NONE);
 });
 
 /** Executes INVPCID with the descriptor at 0x30000, wherever that is mapped to. */
