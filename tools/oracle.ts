@@ -1,8 +1,10 @@
 /**
- * Runs the differential oracle: the host's processor in ring 3 under KVM against the interpreter.
+ * Runs a differential oracle: KVM against the interpreter, in ring 3 or in ring 0.
  * `deno run -A tools/oracle.ts [--cases N] [--seed N] [--bits 32|64] [--only REGEXP] [--stop N] [--inputs yes]`
+ * `deno run -A tools/oracle.ts --ring 0 [--cases N] [--seed N] [--only REGEXP] [--stop N] [--inputs yes]`
  */
 
+import { ring0Text, runRing0 } from "../tests/support/ring0_oracle/oracle.ts";
 import { mismatchText, runOracle } from "../tests/support/oracle/oracle.ts";
 
 /** Lines for each instruction and kind of difference. */
@@ -19,6 +21,7 @@ const print = (text: string) => Deno.stdout.writeSync(new TextEncoder().encode(t
 const seen = new Map<string, number>();
 const start = performance.now();
 print(`seed ${seed}`);
+if (options.get("ring") === "0") runInRing0();
 const result = runOracle({
   seed,
   bits: number("bits", 64) === 32 ? 32 : 64,
@@ -54,3 +57,28 @@ print(
   } s, seed ${seed}: ${result.mismatches} differences`,
 );
 Deno.exit(result.mismatches === 0 ? 0 : 1);
+
+/** The oracle of ring 0; `--only` names families of instructions and modes ("iret", "64-bit"). */
+function runInRing0(): never {
+  const done = runRing0({
+    seed,
+    cases: number("cases", 1_000_000),
+    mismatches: number("stop", Infinity),
+    ...only === undefined ? {} : { only: new RegExp(only) },
+    report: (mismatch) => {
+      print(ring0Text(mismatch));
+      if (options.has("inputs")) print(`  ${mismatch.inputs}`);
+    },
+  });
+  for (const [what, count] of [...done.explained].sort(([, a], [, b]) => b - a)) {
+    print(`known: ${count} × ${what}`);
+  }
+  for (const [name, { cases, notShown }] of done.families) {
+    print(`${name}: ${cases} cases, ${notShown} not shown here`);
+  }
+  print(`modes not shown here: ${done.modesNotShown.join(", ") || "none"}`);
+  print(`ends: ${[...done.ends].map(([end, count]) => `${end} ${count}`).join(", ")}`);
+  const took = ((performance.now() - start) / 1000).toFixed(1);
+  print(`${done.cases} cases in ${took} s, seed ${seed}: ${done.mismatches} differences`);
+  Deno.exit(done.mismatches === 0 ? 0 : 1);
+}

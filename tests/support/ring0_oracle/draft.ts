@@ -87,8 +87,7 @@ export class Draft {
     let high = 0;
     this.#address = At.DATA + this.values.small(0x1f80);
     if (this.oneIn(12)) this.#address = At.READ_ONLY - this.values.small(16);
-    if (this.oneIn(25)) this.#address = this.pick([At.READ_ONLY, At.ABSENT - 4, At.ABSENT, 0xfffe]);
-    if (this.#throughRbx && this.oneIn(25)) this.#address = this.pick([0xffff, -1, -4, 0x1_0000]);
+    if (this.oneIn(25)) this.#address = this.pick([At.READ_ONLY, At.ABSENT - 4, At.ABSENT]);
     if (this.mode.bits === 64 && this.oneIn(30)) high = this.u32() | 0;
     if (this.#throughRbx) this.states.setGpr(Reg.RBX, this.#address, high);
     this.#write(this.#address, bytes);

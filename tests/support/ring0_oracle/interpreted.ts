@@ -13,6 +13,9 @@ import { End } from "./native.ts";
 /** Instructions of a case at most. */
 const BUDGET = 200_000;
 
+/** What a case may push. */
+const STACK_BYTES = 64;
+
 /** The interpreter. */
 export class InterpretedSide {
   readonly memory: GuestMemory = buildMemory();
@@ -37,7 +40,8 @@ export class InterpretedSide {
     engine.vcpus[0].writeState(from);
     const code = engine.run(BUDGET);
     engine.vcpus[0].readState(into);
-    this.leftRam = bus.log.some((line) => line.startsWith("mmio")) || stackLeftRam(into);
+    this.leftRam = bus.log.some((line) => line.startsWith("mmio")) || stackLeftRam(into) ||
+      stackLeftRam(from);
     if (code === ExitCode.KICKED) return End.STOPPED;
     if (code === ExitCode.SHUTDOWN) return End.SHUTDOWN;
     if (code === ExitCode.BUDGET) return End.ENDLESS;
@@ -51,10 +55,10 @@ export class InterpretedSide {
   }
 }
 
-/** Whether the stack is where writes do not land. */
+/** Whether the stack is where writes do not land, or reaches down to the end of all addresses. */
 function stackLeftRam(state: CpuState): boolean {
   const { base, attributes } = state.segment(Seg.SS);
   const wide = (attributes & 0x4000) !== 0 || (state.segment(Seg.CS).attributes & 0x2000) !== 0;
   const sp = Number(BigInt.asUintN(wide ? 32 : 16, state.gpr(Reg.RSP)));
-  return Number(base) + sp >= RAM_BYTES;
+  return Number(base) + sp >= RAM_BYTES || wide && sp < STACK_BYTES;
 }

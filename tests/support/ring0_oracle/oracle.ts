@@ -115,7 +115,12 @@ class Run {
     const differences = end === other && end === End.STOPPED
       ? comparison.differences(test.full)
       : [difference("end", this.#native.endText(end), this.#interpreted.endText(other))];
-    const seen = new Observed(test, state, comparison.native, comparison.interpreted);
+    const seen = new Observed(
+      test,
+      state,
+      { end, state: comparison.native },
+      { end: other, state: comparison.interpreted },
+    );
     const left = differences.filter((one) => !this.#explain(seen, one));
     if (left.length > 0) this.#report(index, test, left);
   }

@@ -52,8 +52,10 @@ function returnSelectors(draft: Draft): readonly [code: number, stack: number] {
   return [code & ~3 | rpl, draft.oneIn(4) ? stack : stack & ~3 | rpl];
 }
 
-function stackPointer(draft: Draft): readonly [number, number] {
-  if (draft.oneIn(10)) return [draft.u32() | 0, draft.oneIn(2) ? draft.u32() | 0 : 0];
+/** Only 64-bit code has an upper half. */
+function stackPointer(draft: Draft, code: number): readonly [number, number] {
+  const wide = [Selector.CODE64, Selector.USER_CODE64].includes(code & ~3 as 0x10 | 0x38);
+  if (draft.oneIn(10)) return [draft.u32() | 0, wide && draft.oneIn(2) ? draft.u32() | 0 : 0];
   return [At.STACK + draft.values.small(256), 0];
 }
 
@@ -67,7 +69,7 @@ function iret(draft: Draft): void {
     offset(draft, size),
     [code | junk(draft), 0],
     [flags, draft.oneIn(20) ? draft.u32() : 0],
-    stackPointer(draft),
+    stackPointer(draft, code),
     [stack | junk(draft), 0],
   ];
   for (let i = 0; i < 4; i++) frame.push([draft.values.small(0x900), 0]);
@@ -86,7 +88,7 @@ function farReturn(draft: Draft): void {
   const drop = draft.oneIn(3) ? draft.pick([0, 2, 8, 16, 0xfffe]) : 0;
   const frame: (readonly [number, number])[] = [offset(draft, size), [code | junk(draft), 0]];
   if (drop < 32) { for (let i = 0; i < drop; i += size) frame.push([draft.u32(), draft.u32()]); }
-  frame.push(stackPointer(draft), [stack | junk(draft), 0]);
+  frame.push(stackPointer(draft, code), [stack | junk(draft), 0]);
   draft.frame(size, frame);
   if (drop === 0 && draft.oneIn(2)) draft.plain(size, 0xcb);
   else draft.plain(size, 0xca, drop & 255, drop >> 8);
