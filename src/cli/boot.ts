@@ -53,6 +53,12 @@ export const boot = command({
       "the guest's time with the wasm engine: real, the default when stdin is a terminal, or virtual",
       reader.clock,
     ),
+    "jit-memory": value(
+      "SIZE",
+      "WebAssembly that the wasm engine makes of hot code at most: a number with K, M or G (default: " +
+        "256M), or 0 to interpret everything, with the same results",
+      reader.jitMemory,
+    ),
     "no-assist": flag(
       "end the run at the first instruction that KVM does not know, instead of interpreting it",
     ),
@@ -93,6 +99,7 @@ export const boot = command({
       engine: options.engine,
       mmu: options.mmu,
       clock: options.clock,
+      jitMemory: options["jit-memory"],
       assist,
       debugExit: options["debug-exit"],
       timeoutMs: options.timeout,

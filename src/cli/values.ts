@@ -2,6 +2,7 @@
 
 import { DenovisorError } from "../base/errors.ts";
 import { MAX_MEMORY_BYTES } from "../memory/guest_memory.ts";
+import { JIT_MEMORY_EXPECTED, parseJitMemory } from "../vm/jit_memory.ts";
 import {
   type ClockChoice,
   type EngineChoice,
@@ -27,14 +28,23 @@ export const text: Reader<string> = {
 /** A size of guest RAM, in bytes. */
 export const memory: Reader<number> = {
   expected: `a size such as 256M or 2G, from 2M to ${MAX_MEMORY_BYTES / 1024 ** 3}G`,
-  read: (given) => {
-    try {
-      return parseMemory(given);
-    } catch (error) {
-      if (error instanceof DenovisorError && error.code === "usage") return undefined;
-      throw error;
-    }
-  },
+  read: (given) => unlessUsage(() => parseMemory(given)),
+};
+
+/** What `parse` gives; undefined when it calls that a mistake of usage. */
+function unlessUsage<T>(parse: () => T): T | undefined {
+  try {
+    return parse();
+  } catch (error) {
+    if (error instanceof DenovisorError && error.code === "usage") return undefined;
+    throw error;
+  }
+}
+
+/** How much translated code is kept, in bytes. */
+export const jitMemory: Reader<number> = {
+  expected: JIT_MEMORY_EXPECTED,
+  read: (given) => unlessUsage(() => parseJitMemory(given)),
 };
 
 /** A number of vCPUs. */

@@ -17,7 +17,7 @@ export interface EngineReport {
 /** The options that the choice goes by. */
 export type EngineWishes = Pick<
   CheckedOptions,
-  "engine" | "mmu" | "clock" | "cpus" | "memoryBytes" | "paging"
+  "engine" | "mmu" | "clock" | "jitMemory" | "cpus" | "memoryBytes" | "paging"
 >;
 
 /** What this process found of KVM; looking again would cost the time of a guest. */
@@ -42,9 +42,8 @@ export function chooseEngine(
   const { engine } = wishes;
   if (engine !== "auto") return { name: engine, reason: "it was asked for" };
   const kvmOnly = optionOfKvm(wishes);
-  const wasmOnly = wishes.mmu === undefined
-    ? wishes.clock === undefined ? undefined : "clock"
-    : "mmu";
+  const wasmOnly = (["mmu", "clock", "jitMemory"] as const)
+    .find((option) => wishes[option] !== undefined);
   if (wasmOnly !== undefined) {
     if (kvmOnly === undefined) {
       return { name: "wasm", reason: `only it has the option ${wasmOnly}` };

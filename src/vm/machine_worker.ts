@@ -78,8 +78,12 @@ function makerOf(
     };
     return { irqchip: "engine", create };
   }
-  const { mmu } = engine;
-  return { irqchip: "machine", create: (bus) => new WasmEngine({ memory, cpus, bus, clock, mmu }) };
+  const { mmu, jitBytes } = engine;
+  const jit = jitBytes === 0 ? undefined : { maxBytes: jitBytes };
+  return {
+    irqchip: "machine",
+    create: (bus) => new WasmEngine({ memory, cpus, bus, clock, mmu, jit }),
+  };
 }
 
 function post(message: MachineMessage): void {

@@ -187,12 +187,12 @@ function checkNames(option: string, given: object, names: readonly string[]): vo
 
 const UNITS: Readonly<Record<string, number>> = { "": 1, K: 1024, M: 1024 ** 2, G: 1024 ** 3 };
 
-function bytesOf(text: string): number {
+export function bytesOf(text: string): number {
   const parts = /^([0-9]{1,15})([KMG]?)$/i.exec(text);
   return parts === null ? NaN : Number(parts[1]) * UNITS[parts[2].toUpperCase()];
 }
 
-function wrong(option: string, found: unknown, expected: string): DenovisorError {
+export function wrong(option: string, found: unknown, expected: string): DenovisorError {
   return new DenovisorError(
     "usage",
     `Cannot use the option ${option}: found ${String(found)}, expected ${expected}`,

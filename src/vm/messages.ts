@@ -12,7 +12,13 @@ import type { ClockChoice, MmuChoice } from "./options.ts";
 export type EngineSetup =
   /** `control`: of `KvmControl`. */
   | { readonly name: "kvm"; readonly assist: boolean; readonly control: SharedArrayBuffer }
-  | { readonly name: "wasm"; readonly mmu: MmuChoice; readonly clock: ClockChoice };
+  /** `jitBytes`: of translated code at most; 0: none is made. */
+  | {
+    readonly name: "wasm";
+    readonly mmu: MmuChoice;
+    readonly clock: ClockChoice;
+    readonly jitBytes: number;
+  };
 
 /** To the worker, once: the machine to build and run. */
 export interface MachineSetup {

@@ -5,6 +5,7 @@
 import { DenovisorError } from "../base/errors.ts";
 import { MAX_TIMER_MS } from "../base/timer.ts";
 import { TWO_32 } from "../base/u64.ts";
+import { parseJitMemory } from "./jit_memory.ts";
 import { type CheckedPaging, checkMemory, type MemoryOptions } from "./memory_options.ts";
 
 export { MIN_MEMORY_BYTES, parseMemory } from "./memory_options.ts";
@@ -45,6 +46,11 @@ export interface VmOptions {
    */
   readonly clock?: ClockChoice | undefined;
   /**
+   * With the wasm engine: how much WebAssembly may be made of the guest's hot code: bytes, or a number
+   * with K, M or G; 0: everything is interpreted. The results are the same. Default "256M".
+   */
+  readonly jitMemory?: string | number | undefined;
+  /**
    * With KVM: complete instructions that the host's KVM does not know by the wasm engine's
    * interpreter. Default true; otherwise the first of them ends the run.
    */
@@ -69,6 +75,8 @@ export interface CheckedOptions {
   /** Undefined: not given. */
   readonly mmu: MmuChoice | undefined;
   readonly clock: ClockChoice | undefined;
+  /** In bytes. */
+  readonly jitMemory: number | undefined;
   readonly assist: boolean;
   readonly debugExit: boolean;
   readonly timeoutMs: number | undefined;
@@ -93,6 +101,7 @@ const NAMES = [
   "engine",
   "mmu",
   "clock",
+  "jitMemory",
   "assist",
   "debugExit",
   "timeoutMs",
@@ -115,6 +124,7 @@ export function checkOptions(options: VmOptions): CheckedOptions {
     engine = "auto",
     mmu,
     clock,
+    jitMemory,
     assist = true,
     debugExit = false,
     timeoutMs,
@@ -162,6 +172,7 @@ export function checkOptions(options: VmOptions): CheckedOptions {
     engine,
     mmu,
     clock,
+    jitMemory: jitMemory === undefined ? undefined : parseJitMemory(jitMemory),
     assist,
     debugExit,
     timeoutMs,
@@ -171,13 +182,17 @@ export function checkOptions(options: VmOptions): CheckedOptions {
 }
 
 /** The options that only one engine has, where one was asked for. */
-function checkEngine({ engine, mmu, clock, cpus, memoryBytes, paging }: CheckedOptions): void {
+function checkEngine(checked: CheckedOptions): void {
+  const { engine, mmu, clock, jitMemory, cpus, memoryBytes, paging } = checked;
   if (engine === "kvm") {
     if (mmu !== undefined) {
       throw wrong("mmu", `${mmu} with the engine kvm`, "the engine wasm with it");
     }
     if (clock !== undefined) {
       throw wrong("clock", `${clock} with the engine kvm`, "the engine wasm with it");
+    }
+    if (jitMemory !== undefined) {
+      throw wrong("jitMemory", `${jitMemory} with the engine kvm`, "the engine wasm with it");
     }
   }
   if (engine === "wasm") {

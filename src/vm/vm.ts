@@ -15,6 +15,7 @@ import { backingsOf, measureRegions, regionsOutsideRam, type SizedRegion } from 
 import { readSource } from "./files.ts";
 import { GuestOutput } from "./guest_output.ts";
 import { HaltWatch } from "./halt_watch.ts";
+import { JIT_BYTES } from "./jit_memory.ts";
 import { MachineThread, type ThreadEnd } from "./machine_thread.ts";
 import type { CheckedPaging } from "./memory_options.ts";
 import { type CheckedOptions, checkOptions, checkWasmMemory, type VmOptions } from "./options.ts";
@@ -90,10 +91,10 @@ export class Vm implements AsyncDisposable {
       const extra = regionsOutsideRam(regions, memoryBytes);
       const { handle } = GuestMemory.allocate(memoryBytes, romBytes, extra);
       const memory = pagedMemory(thread, handle, regions, paging);
-      const { mmu = "tdp", clock = "virtual", assist } = checked;
+      const { mmu = "tdp", clock = "virtual", jitMemory: jitBytes = JIT_BYTES, assist } = checked;
       const description = await thread.start(
         { memory: handle, source, firmware, debugExit },
-        engine.name === "kvm" ? { name: "kvm", assist } : { name: "wasm", mmu, clock },
+        engine.name === "kvm" ? { name: "kvm", assist } : { name: "wasm", mmu, clock, jitBytes },
         buffersOf(source, firmware),
       );
       return new Vm({ thread, memory, engine, description, options: checked, startMs });

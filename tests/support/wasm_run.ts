@@ -23,6 +23,8 @@ export interface WasmRunOptions {
   readonly ramBytes?: number;
   /** Hot code is translated. */
   readonly jit?: JitOptions;
+  /** Called at the end. */
+  readonly onStats?: (stats: Record<string, number>) => void;
   /** The longest slice, in instructions: where slices end must not matter. */
   readonly sliceInstructions?: number;
 }
@@ -32,7 +34,6 @@ export interface WasmRun {
   readonly outcome: MachineOutcome;
   readonly output: string;
   readonly instructions: number;
-  readonly stats: Record<string, number>;
   readonly guestNs: number;
   /** SHA-256 over RAM and the registers of all vCPUs. */
   readonly digest: string;
@@ -82,11 +83,11 @@ export async function runOnWasm(options: WasmRunOptions): Promise<WasmRun> {
   });
   const outcome = machine.run();
   const engine = machine.engine as WasmEngine;
+  options.onStats?.(engine.stats());
   return {
     outcome,
     output: new TextDecoder().decode(Uint8Array.from(output)),
     instructions: engine.retired,
-    stats: engine.stats(),
     guestNs: clock.nowNs(),
     digest: await digestOf(memory, engine),
   };

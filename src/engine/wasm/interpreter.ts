@@ -114,7 +114,7 @@ export class Interpreter {
       }
       const status = translator.run(cpu, block);
       if (status === undefined) {
-        translator.count(cpu, block);
+        if (translator.count(cpu, block)) continue;
         this.#execute(cpu, block, Math.min(block.insns.length, cpu.budget));
       } else if (isFree(cpu) && status !== Status.JUMP) this.#help(cpu, status);
     }

@@ -51,7 +51,7 @@ export interface WasmEngineOptions {
   readonly clock: { nowNs(): number };
   readonly mmu?: MmuMode;
   /** Hot code is translated to WebAssembly; undefined: everything is interpreted. */
-  readonly jit?: JitOptions;
+  readonly jit?: JitOptions | undefined;
 }
 
 /** A vCPU as inspection and boot see it. */

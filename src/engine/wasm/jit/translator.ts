@@ -1,7 +1,7 @@
 /** Translates hot code to WebAssembly, and gives it up when its bytes change. */
 
 import { Block, type CodePage } from "../block.ts";
-import type { Cpu } from "../cpu.ts";
+import { CodeSize, type Cpu } from "../cpu.ts";
 import type { Insn } from "../insn.ts";
 import { type Execute, JitCpu, modeOf, NO_MODE } from "./jit_cpu.ts";
 import type { Status } from "./layout.ts";
@@ -81,16 +81,19 @@ export class Translator {
     return this.#cpu(cpu).run(region, block.entry);
   }
 
-  /** A block is about to be interpreted. */
-  count(cpu: Cpu, block: Block): void {
+  /** A block is about to be interpreted; true when it has been translated at that. */
+  count(cpu: Cpu, block: Block): boolean {
     const { page } = block;
     if (page !== undefined && ++block.entries === this.#thresholdOf(page)) {
       const mode = modeOf(cpu);
       if (mode !== NO_MODE) this.#requests.push({ block, page, mode });
     }
-    if (this.#requests.length === 0) return;
-    if (this.#requests.length < BATCH && ++this.#waited < PATIENCE && this.threshold > 1) return;
-    this.#compile(cpu);
+    if (this.#requests.length === 0) return false;
+    if (this.#requests.length < BATCH && ++this.#waited < PATIENCE && this.threshold > 1) {
+      return false;
+    }
+    this.#compile();
+    return block.region !== undefined;
   }
 
   /** Code that is rewritten again and again has to run longer before it is translated once more. */
@@ -142,7 +145,7 @@ export class Translator {
   }
 
   /** Translates what waits, as one module. */
-  #compile(cpu: Cpu): void {
+  #compile(): void {
     const start = performance.now();
     const requests = this.#requests;
     this.#requests = [];
@@ -155,7 +158,7 @@ export class Translator {
       const { block, page, mode } = request;
       if (block.region !== undefined || covered.has(block)) continue;
       if (page.at(block.start) !== block) continue; // it is gone
-      const is64 = cpu.is64;
+      const is64 = page.codeSize === CodeSize.BITS64;
       const warm = Math.max(1, this.threshold * WARM);
       const blocks = planRegion(
         page,

@@ -11,6 +11,9 @@ import { pushT0, release, stackWidth, topToT0 } from "./stack.ts";
 
 const { RIP, T0, T1 } = Local;
 
+/** Bytes of a page. */
+const PAGE = 4096;
+
 /** How the region's function goes to an offset of the page: inside, or by leaving. */
 export type GoTo = (offset: number) => void;
 
@@ -43,11 +46,12 @@ export function emitBranch(e: Emitter, goTo: GoTo): void {
     case "j":
       pushCondition(e, insn.imm2);
       e.open(Op.IF);
+      checkDirect(e);
       e.refund();
       goTo(targetOf(insn));
       return e.end();
     case "jmp":
-      return indirect ? jumpIndirect(e) : goTo(targetOf(insn));
+      return indirect ? jumpIndirect(e) : jump(e, goTo);
     case "call":
       return indirect ? callIndirect(e) : call(e, goTo);
     default:
@@ -69,10 +73,24 @@ function checkTarget(e: Emitter): void {
   e.bailIf();
 }
 
+/** So must a direct one, which only outside of the page can fail to be. */
+function checkDirect(e: Emitter): void {
+  const target = targetOf(e.insn);
+  if (target >= 0 && target < PAGE) return;
+  e.pushAddress(target);
+  e.code.set(T0);
+  checkTarget(e);
+}
+
 function targetToT0(e: Emitter): void {
   e.readDestination(stackWidth(e), Extend.ZERO);
   e.code.set(T0);
   checkTarget(e);
+}
+
+function jump(e: Emitter, goTo: GoTo): void {
+  checkDirect(e);
+  goTo(targetOf(e.insn));
 }
 
 function jumpIndirect(e: Emitter): void {
@@ -83,6 +101,7 @@ function jumpIndirect(e: Emitter): void {
 }
 
 function call(e: Emitter, goTo: GoTo): void {
+  checkDirect(e);
   e.pushAddress(e.insn.next);
   e.code.set(T0);
   pushT0(e);
