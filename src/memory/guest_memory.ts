@@ -6,6 +6,7 @@
 
 import { DenovisorError } from "../base/errors.ts";
 import { alignUp, type Gpa, gpa, hex, join32, PAGE_SIZE, TWO_32 } from "../base/u64.ts";
+import { WriteLog } from "./write_log.ts";
 
 /** End of RAM below the 32-bit hole (devices, APICs and firmware live from here to 4 GiB). */
 export const LOW_RAM_END = 0xc000_0000;
@@ -32,6 +33,8 @@ export interface GuestMemoryHandle {
   readonly wasm: WebAssembly.Memory;
   /** Of `GuestMemory.regions`. */
   readonly regions: readonly MemoryRegion[];
+  /** Of the `WriteLog`. */
+  readonly writes: Int32Array<SharedArrayBuffer>;
 }
 
 /** Memory beside RAM and firmware. */
@@ -48,11 +51,9 @@ export class GuestMemory {
   readonly regions: readonly MemoryRegion[];
   /** RAM in bytes, without firmware. */
   readonly ramBytes: number;
-  /**
-   * Told after each write by the methods of this object: `length` bytes from `offset` on in the
-   * WebAssembly.Memory. What runs guest code here keeps things that such writes make stale.
-   */
-  onWrite: ((offset: number, length: number) => void) | undefined = undefined;
+  #onWrite: ((offset: number, length: number) => void) | undefined = undefined;
+  readonly #writes: WriteLog;
+  readonly #pageWritten = (page: number) => this.#onWrite?.(page * PAGE_SIZE, PAGE_SIZE);
   readonly #bytes: Uint8Array<SharedArrayBuffer>;
   readonly #view: DataView<SharedArrayBuffer>;
 
@@ -64,6 +65,7 @@ export class GuestMemory {
     const buffer = handle.wasm.buffer as unknown as SharedArrayBuffer;
     this.#bytes = new Uint8Array(buffer);
     this.#view = new DataView(buffer);
+    this.#writes = new WriteLog(handle.writes);
   }
 
   /**
@@ -107,7 +109,8 @@ export class GuestMemory {
     regions.push(...placed);
     regions.sort((a, b) => a.gpa - b.gpa);
     checkRegions(regions);
-    return new GuestMemory({ wasm: allocateWasm(total), regions });
+    const { words } = WriteLog.create(total);
+    return new GuestMemory({ wasm: allocateWasm(total), regions, writes: words });
   }
 
   /** The same memory in another worker. */
@@ -117,7 +120,22 @@ export class GuestMemory {
 
   /** What `attach` needs. */
   get handle(): GuestMemoryHandle {
-    return { wasm: this.wasm, regions: this.regions };
+    return { wasm: this.wasm, regions: this.regions, writes: this.#writes.words };
+  }
+
+  /**
+   * `report` is told of `length` bytes from `offset` on in the WebAssembly.Memory: at once after each
+   * write by the methods of this object, in whole pages when `takeWrites` finds writes by those of
+   * others on the same memory. What runs guest code here keeps things that such writes make stale.
+   */
+  watchWrites(report: (offset: number, length: number) => void): void {
+    this.#onWrite = report;
+    this.#writes.want();
+  }
+
+  /** Reports what other threads have written since the last call to the watcher. Cheap. */
+  takeWrites(): void {
+    this.#writes.take(this.#pageWritten);
   }
 
   /** True when all of [address, address + length) is in one region. */
@@ -160,25 +178,25 @@ export class GuestMemory {
   writeU8(address: Gpa, value: number): void {
     const at = this.#at(address, 1);
     this.#view.setUint8(at, value);
-    this.onWrite?.(at, 1);
+    this.#wrote(at, 1);
   }
   /** Writes 16 bits, little-endian. */
   writeU16(address: Gpa, value: number): void {
     const at = this.#at(address, 2);
     this.#view.setUint16(at, value, true);
-    this.onWrite?.(at, 2);
+    this.#wrote(at, 2);
   }
   /** Writes 32 bits, little-endian. */
   writeU32(address: Gpa, value: number): void {
     const at = this.#at(address, 4);
     this.#view.setUint32(at, value, true);
-    this.onWrite?.(at, 4);
+    this.#wrote(at, 4);
   }
   /** Writes the low 64 bits of `value`, little-endian. */
   writeU64(address: Gpa, value: bigint | number): void {
     const at = this.#at(address, 8);
     this.#view.setBigUint64(at, BigInt.asUintN(64, BigInt(value)), true);
-    this.onWrite?.(at, 8);
+    this.#wrote(at, 8);
   }
 
   /** Copies guest bytes out: all of `into`, from `address` on. */
@@ -187,21 +205,27 @@ export class GuestMemory {
     into.set(this.#bytes.subarray(at, at + into.length));
   }
 
-  /** Copies `bytes` to `address`. */
+  /**
+   * Copies `bytes` to `address`. A guest that runs elsewhere executes what any of the writing methods
+   * has written from its next slice on, which is milliseconds away.
+   */
   write(address: Gpa, bytes: Uint8Array): void {
     const at = this.#at(address, bytes.length);
     this.#bytes.set(bytes, at);
-    this.onWrite?.(at, bytes.length);
+    this.#wrote(at, bytes.length);
   }
 
   /** Sets `length` bytes from `address` on to `value`. */
   fill(address: Gpa, length: number, value: number): void {
     const at = this.#at(address, length);
     this.#bytes.fill(value, at, at + length);
-    this.onWrite?.(at, length);
+    this.#wrote(at, length);
   }
 
-  /** A live view of `length` bytes: writes through it reach the guest. */
+  /**
+   * A live view of `length` bytes: writes through it reach the guest's data. An engine that keeps code
+   * in another form does not hear of them: code is written with `write` and its like.
+   */
   view(address: Gpa, length: number): Uint8Array<SharedArrayBuffer> {
     const at = this.#at(address, length);
     return this.#bytes.subarray(at, at + length);
@@ -224,6 +248,11 @@ export class GuestMemory {
       if (hit >= 0) return gpa(start + hit);
     }
     return undefined;
+  }
+
+  #wrote(at: number, length: number): void {
+    if (this.#onWrite !== undefined) this.#onWrite(at, length);
+    else this.#writes.mark(at, length);
   }
 
   #at(address: number, length: number): number {

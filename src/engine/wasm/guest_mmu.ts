@@ -46,6 +46,8 @@ export class GuestMmu {
   /** Called when decoded code has been overwritten. */
   onCodeWritten: () => void = () => {};
 
+  readonly #memory: GuestMemory;
+
   constructor(memory: GuestMemory, mode: MmuMode, maxPhyAddrBits: number) {
     const ram = new Uint8Array(memory.wasm.buffer);
     this.ram = memory.wasm;
@@ -66,7 +68,8 @@ export class GuestMmu {
     });
     this.tables = new RegionTables(memory, (gfn) => this.#tableWritten(gfn));
     this.code = new CodeCache(ram, (gfn, on) => this.#track(gfn, on));
-    memory.onWrite = (offset, length) => this.#writtenByDevice(offset, length);
+    memory.watchWrites((offset, length) => this.#writtenByMachine(offset, length));
+    this.#memory = memory;
   }
 
   /**
@@ -78,8 +81,13 @@ export class GuestMmu {
     if (this.code.written(page, from, to)) this.onCodeWritten();
   }
 
+  /** Looks at what other threads have written into guest memory since the last time. */
+  takeWrites(): void {
+    this.#memory.takeWrites();
+  }
+
   /** The machine has written `length` bytes from `offset` on in the WebAssembly memory. */
-  #writtenByDevice(offset: number, length: number): void {
+  #writtenByMachine(offset: number, length: number): void {
     for (let at = offset; at < offset + length;) {
       const from = at % PAGE_SIZE;
       const count = Math.min(PAGE_SIZE - from, offset + length - at);

@@ -149,6 +149,7 @@ export class WasmEngine implements BusEngine {
   }
 
   run(budget: number): ExitCode {
+    this.#guest.takeWrites();
     this.#end = budget > 0 ? this.retired + budget : Number.MAX_SAFE_INTEGER;
     for (;;) {
       if (this.#kicked) {

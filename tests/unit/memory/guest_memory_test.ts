@@ -146,7 +146,7 @@ Deno.test("extra regions that overlap or are not in pages are refused", () => {
 Deno.test("guest memory tells its listener where it has been written, in bytes of the memory", () => {
   const memory = GuestMemory.allocate(MIB, 65536);
   const told: number[][] = [];
-  memory.onWrite = (offset, length) => told.push([offset, length]);
+  memory.watchWrites((offset, length) => told.push([offset, length]));
   memory.writeU8(gpa(1), 1);
   memory.writeU16(gpa(2), 1);
   memory.writeU32(gpa(4), 1);
@@ -156,4 +156,26 @@ Deno.test("guest memory tells its listener where it has been written, in bytes o
   memory.readU64(gpa(8));
   boundsError(() => memory.writeU8(gpa(MIB), 1));
   assertEquals(told, [[1, 1], [2, 2], [4, 4], [8, 8], [16, 3], [MIB, 5]]);
+});
+
+Deno.test("guest memory tells its listener of other threads' writes when it is asked, once, in pages", () => {
+  const memory = GuestMemory.allocate(MIB, 65536);
+  const other = GuestMemory.attach(memory.handle);
+  other.writeU8(gpa(0x9000), 1); // nobody listens yet
+  const told: number[][] = [];
+  memory.watchWrites((offset, length) => told.push([offset, length]));
+  memory.takeWrites();
+  other.write(gpa(0x1fff), new Uint8Array(0x1002));
+  other.writeU64(gpa(0x2_0000), 1);
+  other.fill(gpa(2 ** 32 - 1), 1, 1);
+  other.write(gpa(0x5000), new Uint8Array(0));
+  other.readU8(gpa(0x6000));
+  assertEquals(told, []);
+  memory.takeWrites();
+  assertEquals(
+    told,
+    [0x1000, 0x2000, 0x3000, 0x2_0000, MIB + 65536 - 4096].map((page) => [page, 4096]),
+  );
+  memory.takeWrites();
+  assertEquals(told.length, 5);
 });

@@ -90,3 +90,14 @@ Deno.test("code that a device overwrites in RAM runs as it now is", () => {
   const { code: exit, state: after } = runToHalt(engine, 100);
   assertEquals([exit, bus.log, after.gpr(0) & 0xffn], [ExitCode.HALT, ["out 0x10 1 0x1"], 2n]);
 });
+
+Deno.test("code that another thread overwrites runs as it now is from the next slice on", () => {
+  const memory = GuestMemory.allocate(0x1_0000);
+  const code = 0x2000;
+  memory.write(gpa(code), Uint8Array.of(0xb0, 1, 0xeb, 0xfc)); // mov al, 1; jmp
+  const state = realModeState({ cs: 0, ip: code, ds: 0, ss: 0, sp: 0x8000 });
+  const { engine } = wasmEngine(memory, state);
+  assertEquals(runToHalt(engine, 100).state.gpr(0), 1n);
+  GuestMemory.attach(memory.handle).writeU8(gpa(code + 1), 2);
+  assertEquals(runToHalt(engine, 100).state.gpr(0), 2n);
+});
