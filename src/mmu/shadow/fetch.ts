@@ -43,12 +43,15 @@ export function fetch(context: ShadowContext, fault: Fault, access: number): Fau
       child = getPage(context, gfn, lo, level - 1, false, walker.accessAt(level));
     }
     if (core.hooks !== undefined) core.hooks.midFetch?.(level - 1);
-    // The guest's table is protected by now: its entry must still be the one that was walked.
-    if (!walker.entryUnchanged(level - 1)) return changed(fault);
-    if (isNew) linkPage(shadow, sptep, child);
+    if (isNew) {
+      // The guest's table is protected by now: its entry must still be the one that was walked.
+      if (!walker.unchangedDownTo(level - 1)) return changed(fault);
+      linkPage(shadow, sptep, child);
+    }
     table = child;
     sptep = table * TABLE_WORDS + tableIndex(lo, hi, level - 1) * 2;
   }
+  if (!walker.unchangedDownTo(guestLevel)) return changed(fault);
   decideLevel(core, fault);
   if (core.trace !== undefined) traceRequested(core, fault, guestLevel);
   for (;; level--) {

@@ -1,6 +1,5 @@
 /** The shadow engine's fault handler: `mmu-spec` §2 (7) with the corrections of §7. */
 
-import type { Gfn } from "../../base/u64.ts";
 import { Cause, type Fault, FaultResult } from "../fault.ts";
 import { faultIn, rememberHole } from "../fault_in.ts";
 import { blockStart, Level } from "../level.ts";
@@ -17,6 +16,16 @@ const DESCRIPTORS_A_FAULT = 32;
 /** Bits of an error code that say what the access was; the place of RSVD means something else there. */
 const ACCESS_MASK = Access.WRITE | Access.USER | Access.FETCH;
 
+// V8 folds a module's own constants, not those of an imported object: this is a hot path.
+const { USER } = Pferr;
+const { SIZE_4K } = Level;
+const WRITE_RIGHT = Acc.WRITE;
+
+/** What `ownTables` finds: nothing, a table in the block, the frame is a table. */
+const NONE_OWN = 0;
+const OWN_BLOCK = 1;
+const OWN_TABLE = 2;
+
 /** Handles a fault: `fault` holds a linear address. */
 export function shadowPageFault(context: ShadowContext, fault: Fault): FaultResult {
   const { shadow, vcpu } = context;
@@ -32,7 +41,7 @@ export function shadowPageFault(context: ShadowContext, fault: Fault): FaultResu
   const { slot } = fault;
   if (slot !== undefined && fault.present && fault.write && slot.isTracked(fault.gfn)) {
     clearFlood(context, fault.addressLo, fault.addressHi);
-    context.writesOwnTable = mapsOwnTable(context, fault, true);
+    context.writesOwnTable = ownTables(context, fault) === OWN_TABLE;
     return FaultResult.EMULATE;
   }
   const { hooks } = core;
@@ -40,9 +49,10 @@ export function shadowPageFault(context: ShadowContext, fault: Fault): FaultResu
   if (!core.pool.reserve(TABLES_A_FAULT) || !shadow.lists.reserve(DESCRIPTORS_A_FAULT)) {
     return FaultResult.NO_MEMORY;
   }
-  context.writesOwnTable = mapsOwnTable(context, fault, true);
-  fault.maxLevel = mapsOwnTable(context, fault, false)
-    ? Level.SIZE_4K
+  const own = ownTables(context, fault);
+  context.writesOwnTable = own === OWN_TABLE;
+  fault.maxLevel = own !== NONE_OWN
+    ? SIZE_4K
     : Math.min(walker.result.level, core.maxPageLevel, context.isPae ? 2 : 3);
 
   fault.sequence = core.notifier.sequence;
@@ -81,21 +91,23 @@ function translate(context: ShadowContext, fault: Fault): FaultResult {
 }
 
 /**
- * True when the page holds a guest table that translates the address itself, and may be written.
- * @param exact The access is to that very frame, not only to the block around it.
+ * Whether the accessed frame is a guest table that translates the address itself and may be written,
+ * or one lies in the block around it.
  */
-function mapsOwnTable(context: ShadowContext, fault: Fault, exact: boolean): boolean {
-  const { walker, rules } = context;
-  const { result } = walker;
-  const asSupervisor = !rules.role.wp && (fault.code & Pferr.USER) === 0;
-  if ((result.cacheAccess & Acc.WRITE) === 0 && !asSupervisor) return false;
+function ownTables(context: ShadowContext, fault: Fault): number {
+  const { walker } = context;
+  const { gfn, level: size, cacheAccess } = walker.result;
+  const asSupervisor = !context.rules.role.wp && (fault.code & USER) === 0;
+  if ((cacheAccess & WRITE_RIGHT) === 0 && !asSupervisor) return NONE_OWN;
   // A 4 MiB page of a 32-bit guest is two blocks; its own table lies in the one that is mapped.
-  const block = exact ? result.gfn : blockStart(result.gfn, result.level);
-  for (let level = result.level; level <= walker.topLevel; level++) {
+  const block = blockStart(gfn, size);
+  let own = NONE_OWN;
+  for (let level = walker.topLevel; level >= size; level--) {
     const table = walker.tableGfn(level);
-    if (block === (exact ? table : blockStart(table as Gfn, result.level))) return true;
+    if (table === gfn) return OWN_TABLE;
+    if (size > SIZE_4K && blockStart(table, size) === block) own = OWN_BLOCK;
   }
-  return false;
+  return own;
 }
 
 /**

@@ -25,6 +25,7 @@ export function rmapHeads(slot: Memslot, level: number): Int32Array {
 
 /** Index of the block of `gfn` in `rmapHeads`. */
 export function rmapIndex(slot: Memslot, gfn: Gfn, level: number): number {
+  if (level === 1) return gfn - slot.baseGfn;
   return Math.floor(gfn / FRAMES_AT[level]) - Math.floor(slot.baseGfn / FRAMES_AT[level]);
 }
 

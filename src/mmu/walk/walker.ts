@@ -174,6 +174,31 @@ export class Walker {
       (this.#rules.entryBytes === 4 || words[at + 1] === entries[level * 2 + 1]);
   }
 
+  /** `entryUnchanged` of every level from the top down to and with `lowest`, in one step. */
+  unchangedDownTo(lowest: number): boolean {
+    const rules = this.#rules;
+    const tables = this.#tables;
+    const { words } = tables;
+    const { entries } = this.result;
+    const lo = this.#address[0];
+    const hi = this.#address[1];
+    const wide = rules.entryBytes === 8;
+    let table = this.tableGfn(rules.levels);
+    for (let level = rules.levels;; level--) {
+      const base = tables.wordOf(table);
+      if (base < 0) return false;
+      const index = gpteIndex(rules, lo, hi, level);
+      const at = base + (wide ? index * 2 : index);
+      const pteLo = entries[level * 2];
+      const pteHi = entries[level * 2 + 1];
+      if (words[at] !== pteLo || wide && words[at + 1] !== pteHi) return false;
+      if (level === lowest) return true;
+      table = this.#nested === null
+        ? gpteTableGfn(pteLo, pteHi)
+        : this.#tableGfns[level - 1] as Gfn;
+    }
+  }
+
   #fullWalk(lo: number, hi: number, access: number): boolean {
     const { result, trace } = this;
     if (trace !== null) trace.pagetableWalk(lo, hi, access);
