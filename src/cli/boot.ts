@@ -20,8 +20,8 @@ export const boot = command({
     "part of denovisor.",
     "KVM runs the guest where it can do so on the processor; else the wasm engine does, which needs " +
     "neither /dev/kvm nor a permission but --allow-read. By its virtual clock an instruction takes a " +
-    "nanosecond, a guest that waits is at its next timer at once, and it is 2026-01-01 when it starts: " +
-    "the same run each time. By the real clock its time is the host's.",
+    "nanosecond, an access to a device a microsecond, a guest that waits is at its next timer at once, " +
+    "and it is 2026-01-01 when it starts: the same run each time. By the real clock its time is the host's.",
     "On a terminal every key goes to the guest; Ctrl-A x quits, Ctrl-A h helps. Without a terminal " +
     "stdin is passed on to the guest, and nothing waits for it.",
     "Exit status: 0 when the guest powers off or resets, 124 on --timeout, 3 on a triple fault, 2 for " +
