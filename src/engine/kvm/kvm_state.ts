@@ -81,6 +81,10 @@ const ATTRIBUTES: ReadonlyArray<readonly [offset: number, shift: number, mask: n
 ];
 const ATTRIBUTES_PRESENT = 0x80;
 const UNUSABLE = offsetOf(KvmSegment, "unusable");
+const BASE = offsetOf(KvmSegment, "base");
+const LIMIT = offsetOf(KvmSegment, "limit");
+const SELECTOR = offsetOf(KvmSegment, "selector");
+const TABLE_LIMIT = offsetOf(KvmDtable, "limit");
 
 const TABLES: ReadonlyArray<readonly [state: number, kvm: number]> = [
   [State.GDTR, offsetOf(KvmSregs, "gdt")],
@@ -352,14 +356,14 @@ export function copySegmentsOut(view: DataView, into: CpuState): void {
     }
     if (view.getUint8(at + UNUSABLE) !== 0) attributes &= ~ATTRIBUTES_PRESENT;
     into.setSegment(seg, {
-      base: view.getBigUint64(at + offsetOf(KvmSegment, "base"), true),
-      limit: view.getUint32(at + offsetOf(KvmSegment, "limit"), true),
-      selector: view.getUint16(at + offsetOf(KvmSegment, "selector"), true),
+      base: view.getBigUint64(at + BASE, true),
+      limit: view.getUint32(at + LIMIT, true),
+      selector: view.getUint16(at + SELECTOR, true),
       attributes,
     });
   }
   for (const [table, at] of TABLES) {
-    const limit = view.getUint16(at + offsetOf(KvmDtable, "limit"), true);
+    const limit = view.getUint16(at + TABLE_LIMIT, true);
     into.setTable(table, view.getBigUint64(at, true), limit);
   }
 }
@@ -368,9 +372,9 @@ export function copySegmentsOut(view: DataView, into: CpuState): void {
 export function copySegmentsIn(view: DataView, from: CpuState): void {
   for (const [seg, at] of SEGMENTS) {
     const { base, limit, selector, attributes } = from.segment(seg);
-    view.setBigUint64(at + offsetOf(KvmSegment, "base"), BigInt(base), true);
-    view.setUint32(at + offsetOf(KvmSegment, "limit"), limit, true);
-    view.setUint16(at + offsetOf(KvmSegment, "selector"), selector, true);
+    view.setBigUint64(at + BASE, BigInt(base), true);
+    view.setUint32(at + LIMIT, limit, true);
+    view.setUint16(at + SELECTOR, selector, true);
     for (const [offset, shift, mask] of ATTRIBUTES) {
       view.setUint8(at + offset, attributes >> shift & mask);
     }
@@ -378,7 +382,7 @@ export function copySegmentsIn(view: DataView, from: CpuState): void {
   }
   for (const [table, at] of TABLES) {
     view.setBigUint64(at + offsetOf(KvmDtable, "base"), from.get(table), true);
-    view.setUint16(at + offsetOf(KvmDtable, "limit"), Number(from.get(table + 8)), true);
+    view.setUint16(at + TABLE_LIMIT, Number(from.get(table + 8)), true);
   }
 }
 
