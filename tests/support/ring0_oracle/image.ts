@@ -44,7 +44,10 @@ export function buildMemory(): GuestMemory {
 }
 
 function landingCode(bytes: number): Uint8Array {
-  return Uint8Array.from({ length: bytes }, (_, i) => LANDING_CODE[i % 4]);
+  const code = new Uint8Array(bytes);
+  code.set(LANDING_CODE);
+  for (let done = LANDING_CODE.length; done < bytes; done *= 2) code.copyWithin(done, 0, done);
+  return code;
 }
 
 function buildTables(memory: GuestMemory): void {

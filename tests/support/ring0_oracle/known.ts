@@ -139,9 +139,10 @@ export const KNOWN: readonly Known[] = [
     (seen) => seen.opcode === "cf" && seen.long && seen.size !== 8 && seen.nativeFaults,
   ),
   emulator(
-    "IRETQ does not check CS and SS as it must",
+    "IRETQ does not check CS and SS as it must, and refuses code of the LDT",
     "SDM 2A IRET, IA-32e-MODE-RETURN: #GP, #NP, #SS with the selector",
-    (seen) => seen.opcode === "cf" && seen.size === 8 && seen.interpreterFaults,
+    (seen) =>
+      seen.opcode === "cf" && seen.size === 8 && (seen.interpreterFaults || seen.nativeFaults),
   ),
   emulator(
     "IRETQ keeps data segments that the outer level may not use",
@@ -193,9 +194,11 @@ export const KNOWN: readonly Known[] = [
     (seen) => /^ca .. [89a-f]/.test(seen.opcode),
   ),
   emulator(
-    "IRETQ that sets TF does not step the instruction behind it",
+    "IRETQ and SYSRET that set TF do not step the instruction behind them",
     "SDM 3B §17.3.1.4",
-    (seen) => seen.opcode === "cf" && seen.size === 8 && seen.interpretedVector === Vector.DB,
+    (seen) =>
+      (seen.opcode === "cf" && seen.size === 8 || seen.opcode === "0f 07") &&
+      seen.interpretedVector === Vector.DB,
   ),
   emulator(
     "MOV to CS, or to a segment register that does not exist, reads its operand first",
@@ -221,7 +224,9 @@ export const KNOWN: readonly Known[] = [
     manual: "SDM 2B POP says nothing; PUSH has both",
     right: "both",
     emulator: false,
-    explains: (seen) => POP_SEGMENT.test(seen.opcode) && seen.interpretedVector === Vector.PF,
+    explains: (seen) =>
+      POP_SEGMENT.test(seen.opcode) &&
+      [Vector.PF, Vector.DF].includes(seen.interpretedVector as 8 | 14),
   },
   {
     what: "SGDT and SIDT that fault in their second page have written the first, or nothing",
