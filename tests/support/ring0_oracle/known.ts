@@ -122,9 +122,9 @@ export const KNOWN: readonly Known[] = [
     "LLDT takes a selector of the LDT; LTR has error code 0",
     "SDM 2A LLDT, LTR: #GP(selector)",
     (seen, d) =>
-      seen.family === "lldt ltr" && seen.onlyInterpreterFaults ||
-      seen.family === "lldt ltr" && isMemory(d) && seen.nativeVector === Vector.GP &&
-        seen.interpretedVector === Vector.GP && (d.changed & ~0xffff) === 0,
+      seen.family === "lldt ltr" &&
+      (seen.onlyInterpreterFaults ||
+        isMemory(d) && seen.nativeVector === Vector.GP && seen.interpretedVector === Vector.GP),
   ),
   emulator(
     "LTR takes a 16-bit TSS in IA-32e mode",
@@ -245,5 +245,10 @@ export const KNOWN: readonly Known[] = [
     "the prefix of SS makes a non-canonical address #SS in 64-bit mode",
     "SDM 2A §2.1.1: there it is ignored",
     (seen) => seen.hasStackPrefix && seen.bits === 64 && seen.nativeVector === Vector.SS,
+  ),
+  emulator(
+    "a store to what is not RAM is stepped before it is done",
+    "SDM 3B §17.3.1.4: a trap, behind the instruction",
+    (seen, d) => STORES.test(seen.opcode) && seen.stepped && isMemory(d),
   ),
 ];
