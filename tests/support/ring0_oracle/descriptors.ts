@@ -70,7 +70,8 @@ export function nullSegment(selector: number, dpl = 0): Segment {
   return { selector, base: 0, limit: 0, attributes: dpl << 5 };
 }
 
-const BASES = [0, 0, 0, 0x100, 0xffff_0000, At.DATA];
+// With them, operands are still in RAM, or far from it.
+const BASES = [0, 0, 0, 0x100, 0xffff_0000, 0x2000];
 const LIMITS = [0xf_ffff, 0xf_ffff, 0xffff, 0, 0xfff, At.CODE_END, At.LANDING + 3, At.STACK - 8];
 const GATES = [0x84, 0x85, 0x86, 0x8c, 0x8c, 0x8c, 0x8e, 0x8f];
 const TSS = [0x81, 0x83, 0x89, 0x89, 0x89, 0x8b];

@@ -181,7 +181,7 @@ export class States {
     const { state } = this;
     const attributes = mode.name === "v86" ? V86_ATTRIBUTES : 0x93;
     for (const seg of [Seg.SS, Seg.DS, Seg.ES, Seg.FS, Seg.GS]) {
-      const selector = this.#values.oneIn(4) ? this.#values.small(0x900) : 0;
+      const selector = this.#values.oneIn(4) ? this.#values.small(0x300) : 0;
       state.setSegment(seg, { selector, base: selector * 16, limit: 0xffff, attributes });
     }
     const code = mode.name === "v86" ? V86_ATTRIBUTES : 0x9b;
