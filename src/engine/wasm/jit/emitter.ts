@@ -236,6 +236,12 @@ export class Emitter {
       code.get(from);
       return this.writeRegister(dst, width);
     }
+    this.storeAt(width, from);
+  }
+
+  /** Writes a local variable to `Local.RAM`. */
+  storeAt(width: number, from: number): void {
+    const { code } = this;
     code.get(Local.RAM);
     code.get(from);
     code.access(storeOp(width), Memory.RAM);
@@ -286,8 +292,13 @@ export class Emitter {
 
   /** Pushes the linear address of the memory operand. */
   linearAddress(): void {
-    const { insn, code } = this;
     this.effectiveAddress();
+    this.addSegmentBase();
+  }
+
+  /** Makes a linear address of the effective one on the stack. */
+  addSegmentBase(): void {
+    const { insn, code } = this;
     if (insn.ea !== EaKind.GENERAL || insn.seg < Seg.FS) return;
     code.i32(0);
     code.access(
@@ -319,9 +330,24 @@ export class Emitter {
   /** Makes sure that the memory operand can be written; `Local.RAM` is where. */
   checkWrite(width: number): void {
     this.linearAddress();
+    this.checkWriteAt(width);
+  }
+
+  /** The same of the linear address that it pops. */
+  checkWriteAt(width: number): void {
     this.code.set(Local.ADDRESS);
     this.locate(width, true);
     this.code.set(Local.RAM);
+  }
+
+  /** Leaves the instruction to the interpreter when `Local.ADDRESS` is not aligned to 16 bytes. */
+  checkAligned(): void {
+    const { code } = this;
+    code.get(Local.ADDRESS);
+    code.op(Op.I32_WRAP_I64);
+    code.i32(15);
+    code.op(Op.I32_AND);
+    this.bailIf();
   }
 
   /**

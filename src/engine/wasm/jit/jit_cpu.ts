@@ -3,7 +3,7 @@
 import { Seg } from "../../../cpu/state.ts";
 import type { Block } from "../block.ts";
 import { CodeSize, type Cpu, Word } from "../cpu.ts";
-import { Jit, jumpAt, Status } from "./layout.ts";
+import { Jit, jumpAt, MODE_CPL, Status } from "./layout.ts";
 import { NAMESPACE, PRIVATE_NAME, RAM_NAME, TABLE_NAME } from "./module_writer.ts";
 import type { Region } from "./region.ts";
 import type { RuntimeExports } from "./runtime.ts";
@@ -15,7 +15,6 @@ import type { RuntimeExports } from "./runtime.ts";
 const PORTION = 100_000;
 /** Bits 63:32 of `Jit.MODE`: no canonical address, so that an empty entry's tag matches none. */
 const MODE = 1 << 29;
-const MODE_CPL = 27;
 const MODE_32 = 1 << 26;
 /** Segments that 32-bit code must have flat: bits by `Seg`. */
 const FLAT = 1 << Seg.ES | 1 << Seg.CS | 1 << Seg.SS | 1 << Seg.DS;

@@ -25,6 +25,9 @@ export const Jit = {
   SITE: TLB_BYTES_END + 48,
 } as const;
 
+/** Place of the CPL in bits 63:32 of `Jit.MODE`. */
+export const MODE_CPL = 27;
+
 /** log2 of the jump cache's entries. */
 export const JUMP_BITS = 12;
 /**

@@ -1,6 +1,6 @@
 /** BT and its kin, BSF, BSR, TZCNT, LZCNT, POPCNT: see `isa/bits.ts`. */
 
-import { IMM, type Insn } from "../../insn.ts";
+import { IMM } from "../../insn.ts";
 import { type Emitter, Extend, Local } from "../emitter.ts";
 import { FlagKind } from "../layout.ts";
 import { Op } from "../opcodes.ts";
@@ -13,9 +13,16 @@ const CF = 1;
 /** BT, BTS, BTR, BTC: `change` pushes the operand T0 with the bit of the mask T1 changed. */
 function bitTest(e: Emitter, width: number, change?: (e: Emitter) => void): void {
   const { code, insn } = e;
-  if (change !== undefined) e.checkDestination(width);
+  if (change !== undefined && insn.dst < 0) {
+    bitAddress(e, width);
+    e.checkWriteAt(width);
+  }
   if (change !== undefined) e.fetchDestination(width, Extend.ANY);
-  else e.readDestination(width, Extend.ANY);
+  else if (insn.dst >= 0) e.readRegister(insn.dst, width, Extend.ANY);
+  else {
+    bitAddress(e, width);
+    e.loadAt(width, Extend.ANY);
+  }
   code.set(T0);
   const mask = width * 8 - 1;
   if (insn.src === IMM) code.i64(insn.immLo & mask);
@@ -65,9 +72,20 @@ function reset({ code }: Emitter): void {
   code.op(Op.I64_AND);
 }
 
-/** A register's bit offset reaches beyond an operand in memory: left to the interpreter. */
-function staysInside(insn: Insn): boolean {
-  return !insn.isMem || insn.src === IMM;
+/** Pushes the linear address of the operand in memory: a register's offset reaches beyond it. */
+function bitAddress(e: Emitter, width: number): void {
+  const { code, insn } = e;
+  if (insn.src === IMM) return e.linearAddress();
+  e.effectiveAddress();
+  // Offset in bytes of the operand: bit offset divided by its bits, times its bytes.
+  e.readRegister(insn.src, width, Extend.SIGN);
+  code.i64(3);
+  code.op(Op.I64_SHR_S);
+  code.i64(-width);
+  code.op(Op.I64_AND);
+  code.op(Op.I64_ADD);
+  e.cutAddress(insn.addrSize);
+  e.addSegmentBase();
 }
 
 /** BSF and BSR: 0 leaves the destination as it was. */
@@ -143,7 +161,7 @@ function ones(e: Emitter, width: number): void {
   setExplicitFlags(e);
 }
 
-const TEST = { sets: "some", reads: true, when: staysInside } as const;
+const TEST = { sets: "some", reads: true } as const;
 
 /** @see Emissions */
 export const BITS: Emissions = {

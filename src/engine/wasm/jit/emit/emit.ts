@@ -15,6 +15,8 @@ export interface Emission {
   readonly reads?: boolean;
   /** It may be left to the interpreter though it has no memory operand. */
   readonly bails?: boolean;
+  /** Code goes on behind it, though the interpreter's block ends there for the sake of other forms. */
+  readonly endless?: boolean;
   /** It can be emitted in this form; by default always. */
   readonly when?: (insn: Insn, is64: boolean) => boolean;
 }

@@ -1,8 +1,10 @@
 /** MOV and its kin, LEA, XCHG, CMOVcc, SETcc: see `isa/move.ts`. */
 
+import { Reg, Seg, SegField, State } from "../../../../cpu/state.ts";
+import { Memory } from "../code_writer.ts";
 import { type Emitter, Extend, Local } from "../emitter.ts";
 import { Op } from "../opcodes.ts";
-import type { Emissions } from "./emit.ts";
+import type { Emission, Emissions } from "./emit.ts";
 import { pushCondition } from "./flags.ts";
 
 const { T0, T1 } = Local;
@@ -43,8 +45,9 @@ function xchg(e: Emitter, width: number): void {
   e.writeRegister(insn.src, width);
 }
 
-function bswap(e: Emitter, width: number): void {
-  const { code, insn } = e;
+/** Swaps the bytes of T0; of 2 and 4 bytes, what is above them is anything. */
+function swapT0(e: Emitter, width: number): void {
+  const { code } = e;
   // Bytes trade places in pairs, then the pairs, then the halves.
   const swap = (shift: number, lo: number, hi: number) => {
     code.get(T0);
@@ -60,18 +63,58 @@ function bswap(e: Emitter, width: number): void {
     code.op(Op.I64_OR);
     code.set(T0);
   };
-  e.readRegister(insn.dst, width, Extend.ANY);
-  code.set(T0);
   swap(8, 0x00ff_00ff, 0x00ff_00ff);
-  swap(16, 0x0000_ffff, 0x0000_ffff);
+  if (width > 2) swap(16, 0x0000_ffff, 0x0000_ffff);
   if (width === 8) {
     code.get(T0);
     code.i64(32);
     code.op(Op.I64_ROTL);
     code.set(T0);
   }
+}
+
+function bswap(e: Emitter, width: number): void {
+  const { code, insn } = e;
+  e.readRegister(insn.dst, width, Extend.ANY);
+  code.set(T0);
+  swapT0(e, width);
   code.get(T0);
   e.writeRegister(insn.dst, width);
+}
+
+function movbe(e: Emitter, width: number): void {
+  const { code } = e;
+  if (e.insn.dst < 0) e.checkWrite(width);
+  e.readSource(width, Extend.ANY);
+  code.set(T0);
+  swapT0(e, width);
+  e.writeDestination(width, T0);
+}
+
+/** AL = [rBX + AL]. */
+function xlat(e: Emitter): void {
+  const { code } = e;
+  e.getReg(Reg.RBX);
+  e.readRegister(Reg.RAX, 1, Extend.ZERO);
+  code.op(Op.I64_ADD);
+  e.cutAddress(e.insn.addrSize);
+  e.loadAt(1, Extend.ZERO);
+  e.writeRegister(Reg.RAX, 1);
+}
+
+/** MOV from a segment register: zero-extended to a register of any size, as it is to memory. */
+function movSelector(e: Emitter): void {
+  const { code, insn } = e;
+  const width = insn.isMem ? 2 : insn.opSize;
+  e.checkDestination(width);
+  code.i32(0);
+  code.access(
+    Op.I64_LOAD16_U,
+    Memory.PRIVATE,
+    State.SEGMENTS + (insn.reg & 7) * 16 + SegField.SELECTOR,
+  );
+  code.set(T0);
+  e.writeDestination(width, T0);
 }
 
 /** The source is read, and a 32-bit destination's upper half cleared, whatever the condition says. */
@@ -124,6 +167,8 @@ export const MOVE: Emissions = {
   set: { emit: setcc, reads: true },
   cbw: { emit: widen },
   cwd: { emit: signToRdx },
+  movbe: { emit: movbe },
+  xlat: { emit: xlat, bails: true, when: (insn) => insn.addrSize > 2 && insn.seg < Seg.FS },
   nop: { emit: () => {} },
   prefetch: { emit: () => {} },
   prefetchw: { emit: () => {} },
@@ -133,3 +178,9 @@ export const MOVE: Emissions = {
 export function emitExtension(e: Emitter, width: number, from: number, signed: boolean): void {
   movExtended(e, width, from, signed ? Extend.SIGN : Extend.ZERO);
 }
+
+/** @see movSelector */
+export const FROM_SEGMENT: Emission = {
+  emit: movSelector,
+  when: (insn) => (insn.reg & 7) <= Seg.GS,
+};

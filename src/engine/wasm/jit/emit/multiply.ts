@@ -89,7 +89,7 @@ function multiplyAccumulator(e: Emitter, width: number, signed: boolean): void {
 }
 
 /** The upper half of T0 * T1 to T3: from four products of 32-bit halves. */
-function highProduct(e: Emitter, signed: boolean): void {
+export function highProduct(e: Emitter, signed: boolean): void {
   const { code } = e;
   const low = (local: number) => {
     code.get(local);

@@ -5,12 +5,15 @@ import type { Insn } from "../../insn.ts";
 import type { Emitter } from "../emitter.ts";
 import { ARITHMETIC } from "./arithmetic.ts";
 import { BITS } from "./bits.ts";
+import { BMI } from "./bmi.ts";
 import type { Emission, Emissions } from "./emit.ts";
+import { EXCHANGE } from "./exchange.ts";
 import { LOGIC } from "./logic.ts";
-import { emitExtension, MOVE } from "./move.ts";
+import { emitExtension, FROM_SEGMENT, MOVE } from "./move.ts";
 import { MULTIPLY } from "./multiply.ts";
 import { SHIFTS } from "./shift.ts";
 import { STACK } from "./stack.ts";
+import { STRING } from "./string.ts";
 import { SYSTEM } from "./system.ts";
 
 const EXTENSIONS: Emissions = {
@@ -19,9 +22,20 @@ const EXTENSIONS: Emissions = {
 };
 
 const EMISSIONS = new Map<string, Emission>(
-  [ARITHMETIC, BITS, EXTENSIONS, LOGIC, MOVE, MULTIPLY, SHIFTS, STACK, SYSTEM].flatMap((family) =>
-    Object.entries(family)
-  ),
+  [
+    ARITHMETIC,
+    BITS,
+    BMI,
+    EXCHANGE,
+    EXTENSIONS,
+    LOGIC,
+    MOVE,
+    MULTIPLY,
+    SHIFTS,
+    STACK,
+    STRING,
+    SYSTEM,
+  ].flatMap((family) => Object.entries(family)),
 );
 
 function extension(signed: boolean): Emission {
@@ -34,12 +48,16 @@ function extension(signed: boolean): Emission {
 /** How the instruction is emitted; undefined: it is interpreted. */
 export function emissionOf(insn: Insn, is64: boolean): Emission | undefined {
   const { row } = insn;
-  if (row === undefined || row.ends === true || row.cpl0 === true) return undefined;
-  const emission = EMISSIONS.get(row.mnemonic);
+  if (row === undefined || row.cpl0 === true) return undefined;
+  if (row.unit === "mmx" || row.unit === "x87") return undefined;
+  const emission = row.operands[1] === "Sw" ? FROM_SEGMENT : EMISSIONS.get(row.mnemonic);
   if (emission === undefined) return undefined;
+  if (row.ends === true && emission.endless !== true) return undefined;
   if (emission.when !== undefined && !emission.when(insn, is64)) return undefined;
   // Segment and control registers are other instructions by the same name.
-  if (row.operands.some((operand) => /^[SCD]/.test(operand) && operand !== "CL")) return undefined;
+  const special = emission !== FROM_SEGMENT &&
+    row.operands.some((operand) => /^[SCD]/.test(operand) && operand !== "CL");
+  if (special) return undefined;
   // 16-bit addresses, and segments with a base outside of 64-bit mode.
   const addressed = insn.isMem && row.mnemonic !== "nop";
   if (addressed && (insn.addrSize === 2 || (!is64 && insn.seg >= Seg.FS))) return undefined;
