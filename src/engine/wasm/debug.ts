@@ -96,24 +96,29 @@ export function beforeStep(cpu: Cpu): void {
 }
 
 /**
- * Behind an instruction that has been stepped: raises #DB for the breakpoints that its accesses have
- * met, and for the step itself.
+ * Behind an instruction that has been stepped: whether #DB comes of it, which is to be delivered then,
+ * for the breakpoints that its accesses have met, and for the step itself. It is not thrown, since
+ * that is most of what a step costs.
  * @param stepped RFLAGS.TF was set when the instruction began.
  */
-export function afterStep(cpu: Cpu, stepped: boolean): void {
+export function afterStep(cpu: Cpu, stepped: boolean): boolean {
   const { s } = cpu;
   keepRepeating(cpu);
   // MOV SS and POP SS: the step is lost, data breakpoints wait.
-  if ((cpu.shadow & MOV_SS) !== 0) return updateStepping(cpu);
+  if ((cpu.shadow & MOV_SS) !== 0) {
+    updateStepping(cpu);
+    return false;
+  }
   let cause = cpu.debugHits;
   cpu.debugHits = 0;
   if (stepped && tracesStep(cpu)) cause |= Dr6.BS;
   updateStepping(cpu);
-  if (cause === 0) return;
+  if (cause === 0) return false;
   // The instruction has been accounted for.
   cpu.block = undefined;
   if ((cause & Dr6.BS) !== 0) s[DEBUGCTL] &= ~BTF;
-  raiseDebug(cpu, cause, FaultClass.TRAP);
+  setDebug(cpu, cause, FaultClass.TRAP);
+  return true;
 }
 
 /**
@@ -121,6 +126,12 @@ export function afterStep(cpu: Cpu, stepped: boolean): void {
  * @param cause `Dr6` bits.
  */
 export function raiseDebug(cpu: Cpu, cause: number, faultClass: FaultClass): never {
+  setDebug(cpu, cause, faultClass);
+  throw GUEST_EXCEPTION;
+}
+
+/** Makes #DB the vCPU's exception. */
+function setDebug(cpu: Cpu, cause: number, faultClass: FaultClass): void {
   const { s } = cpu;
   const others = s[DR6] & ~Dr6.B;
   s[DR6] = others | cause | Dr6.FIXED;
@@ -129,7 +140,6 @@ export function raiseDebug(cpu: Cpu, cause: number, faultClass: FaultClass): nev
   cpu.faultVector = Vector.DB;
   cpu.faultCode = 0;
   cpu.faultClass = faultClass;
-  throw GUEST_EXCEPTION;
 }
 
 /** Whether a data breakpoint lies in the page of `hi:lo`. */

@@ -205,7 +205,7 @@ export class Interpreter {
     this.#execute(cpu, block, 1);
     // A shadow lasts for one instruction, which may have cast the next (SDM 3A §6.8.3).
     cpu.shadow &= ~shadow;
-    if (cpu.stepping || stepped) afterStep(cpu, stepped);
+    if ((cpu.stepping || stepped) && afterStep(cpu, stepped)) this.#deliver(cpu);
     return true;
   }
 
