@@ -89,7 +89,6 @@ export const boot = command({
         `Cannot use --initrd ${quote(options.initrd[0])}: found no --kernel, expected one with it`,
       );
     }
-    const assist = !options["no-assist"];
     const machine: VmOptions = {
       bios: options.bios,
       memory: options.trace === undefined
@@ -100,12 +99,12 @@ export const boot = command({
       mmu: options.mmu,
       clock: options.clock,
       jitMemory: options["jit-memory"],
-      assist,
+      assist: !options["no-assist"],
       debugExit: options["debug-exit"],
       timeoutMs: options.timeout,
     };
     const engine = chooseEngine(checkOptions(machine));
-    const guest = ownGuest ? await chooseGuest(engine, { ...options, assist }, voice) : {
+    const guest = ownGuest ? await chooseGuest(engine, options.append, voice) : {
       kernel: options.kernel,
       initrd: options.initrd,
       append: options.append,

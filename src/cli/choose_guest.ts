@@ -24,26 +24,19 @@ const END_OF_INPUT = "\x04";
 /** What the built-in guest says when it reads its console (tests/guests/demo.s). */
 const BUILTIN_READY = "Type a line";
 
-/** The options of `boot` that the choice goes by. */
-export interface GuestWishes {
-  readonly append: string | undefined;
-  /** Instructions that KVM does not know are completed. */
-  readonly assist: boolean;
-}
-
 /**
  * The Debian guest, fetched first when it has to be, where `engine` can run it; else the built-in one.
  * Says which and why.
  */
 export async function chooseGuest(
   engine: EngineReport,
-  { append, assist }: GuestWishes,
+  append: string | undefined,
   voice: Voice,
   probe: () => KvmProbe = probeOnce,
 ): Promise<GuestChoice> {
-  const stops = engine.name === "kvm" && !assist && probe().ring0 === "interpreted";
-  const found = stops
-    ? "this host's KVM interprets guest kernels, at which Debian's takes minutes and then stops"
+  const interpreted = engine.name === "kvm" && probe().ring0 === "interpreted";
+  const found = interpreted
+    ? "this host's KVM interprets guest kernels, at which Debian's takes a quarter of an hour"
     : await findDebian(voice);
   if (typeof found === "string") {
     voice.say(`Taking the built-in guest: ${found}`);

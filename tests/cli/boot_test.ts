@@ -263,12 +263,12 @@ testWith(
 
 testWith(
   interpretedKvm,
-  "where KVM interprets guest kernels nothing is fetched for it without the assist",
+  "where KVM interprets guest kernels nothing is fetched for it",
   async () => {
     await using cache = await temporaryFolder();
     await using mirror = await startMirror();
     const env = { XDG_CACHE_HOME: cache.path, DENOVISOR_MIRROR: mirror.url };
-    const result = await cli(["boot", "--engine", "kvm", "--no-assist"], { env });
+    const result = await cli(["boot", "--engine", "kvm"], { env });
     assertEquals([result.status, mirror.asked], [0, []], result.stderr);
     assertMatch(
       result.stderr,

@@ -24,7 +24,6 @@ async function choose(
   append?: string,
   mirror?: Mirror,
   engine = KVM,
-  assist = true,
 ): Promise<{ choice: GuestChoice; lines: readonly string[] }> {
   const cache = await Deno.makeTempDir({ prefix: "denovisor-test-" });
   const before = ["XDG_CACHE_HOME", "DENOVISOR_MIRROR"].map((name) =>
@@ -34,7 +33,7 @@ async function choose(
   Deno.env.set("DENOVISOR_MIRROR", mirror?.url ?? "https://127.0.0.1:1/");
   const voice = new Listener();
   try {
-    const choice = await chooseGuest(engine, { append, assist }, voice, () => kvm);
+    const choice = await chooseGuest(engine, append, voice, () => kvm);
     return { choice, lines: voice.lines };
   } finally {
     for (const [name, value] of before) {
@@ -69,15 +68,9 @@ Deno.test("where the Debian guest cannot be fetched the built-in one is taken, w
   assertStringIncludes(lines[0], "Taking the built-in guest: the Debian guest is not to be had (");
 });
 
-Deno.test("where KVM interprets guest kernels the Debian guest needs the assist", async () => {
+Deno.test("where KVM interprets guest kernels the mirror is not asked", async () => {
   await using mirror = await startMirror();
-  const { choice } = await choose(INTERPRETED, undefined, mirror);
-  assertStringIncludes(choice.kernel ?? "", "debian-bookworm/vmlinuz-6.1.0-99_6.1.999-1");
-});
-
-Deno.test("where KVM interprets guest kernels unassisted the mirror is not asked", async () => {
-  await using mirror = await startMirror();
-  const { choice, lines } = await choose(INTERPRETED, "", mirror, KVM, false);
+  const { choice, lines } = await choose(INTERPRETED, "", mirror);
   assertEquals([choice.kernel, choice.append, mirror.asked.length], [undefined, "", 0]);
   assertStringIncludes(lines[0], "Taking the built-in guest: this host's KVM interprets");
 });
