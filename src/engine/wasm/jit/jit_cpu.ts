@@ -168,11 +168,15 @@ export class JitCpu {
   /** Fills the TLB for an access of |width| bytes, a write when negative; 1: the access is special. */
   #fill(lo: number, hi: number, width: number): number {
     const { cpu } = this;
+    const cr2Lo = cpu.s[Word.CR2];
+    const cr2Hi = cpu.s[Word.CR2 + 1];
     try {
       const filled = cpu.paging.fill(lo, hi, Math.abs(width), width < 0);
       return filled && cpu.attention === 0 ? 0 : 1;
     } catch {
       // Whatever it is, the interpreter will find it again.
+      cpu.s[Word.CR2] = cr2Lo;
+      cpu.s[Word.CR2 + 1] = cr2Hi;
       return 1;
     }
   }

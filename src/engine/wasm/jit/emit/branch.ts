@@ -6,6 +6,7 @@
 import type { Insn } from "../../insn.ts";
 import { type Emitter, Extend, Local } from "../emitter.ts";
 import { Op } from "../opcodes.ts";
+import { canAddress } from "./emit.ts";
 import { pushCondition } from "./flags.ts";
 import { pushT0, release, stackWidth, topToT0 } from "./stack.ts";
 
@@ -32,7 +33,8 @@ export function isBranch(insn: Insn, is64: boolean): boolean {
       return true;
     case "jmp":
     case "call":
-      return row.operands[0] === "Ev" || row.operands[0].startsWith("J");
+      return row.operands[0].startsWith("J") ||
+        row.operands[0] === "Ev" && canAddress(insn, is64);
     default:
       return false;
   }

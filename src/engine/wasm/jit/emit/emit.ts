@@ -1,5 +1,6 @@
 /** The table of what translated code has of its own; everything else is interpreted. */
 
+import { Seg } from "../../../../cpu/state.ts";
 import type { Insn } from "../../insn.ts";
 import type { Emitter } from "../emitter.ts";
 
@@ -23,3 +24,8 @@ export interface Emission {
 
 /** A family's part of the table, by mnemonic. */
 export type Emissions = Readonly<Record<string, Emission>>;
+
+/** Addresses of 16 bits, and segments with a base outside of 64-bit mode, are left to the interpreter. */
+export function canAddress(insn: Insn, is64: boolean): boolean {
+  return !insn.isMem || insn.addrSize !== 2 && (is64 || insn.seg < Seg.FS);
+}

@@ -157,9 +157,7 @@ function signToRdx(e: Emitter, width: number): void {
 export const MOVE: Emissions = {
   mov: { emit: mov },
   movnti: { emit: mov },
-  movsxd: {
-    emit: (e, width) => movExtended(e, width, width === 2 ? 2 : 4, Extend.SIGN),
-  },
+  movsxd: { emit: (e, width) => movExtended(e, width, 4, Extend.SIGN) },
   lea: { emit: lea },
   xchg: { emit: xchg },
   bswap: { emit: bswap, when: (insn) => insn.opSize > 2 },

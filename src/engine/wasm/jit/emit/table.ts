@@ -1,12 +1,11 @@
 /** Every instruction that translated code has of its own. */
 
-import { Seg } from "../../../../cpu/state.ts";
 import type { Insn } from "../../insn.ts";
 import type { Emitter } from "../emitter.ts";
 import { ARITHMETIC } from "./arithmetic.ts";
 import { BITS } from "./bits.ts";
 import { BMI } from "./bmi.ts";
-import type { Emission, Emissions } from "./emit.ts";
+import { canAddress, type Emission, type Emissions } from "./emit.ts";
 import { EXCHANGE } from "./exchange.ts";
 import { LOGIC } from "./logic.ts";
 import { emitExtension, FROM_SEGMENT, MOVE } from "./move.ts";
@@ -45,6 +44,9 @@ function extension(signed: boolean): Emission {
   };
 }
 
+/** Mnemonics of which translated code has at least one form, but for branches. */
+export const EMITTED: readonly string[] = [...EMISSIONS.keys()];
+
 /** How the instruction is emitted; undefined: it is interpreted. */
 export function emissionOf(insn: Insn, is64: boolean): Emission | undefined {
   const { row } = insn;
@@ -58,10 +60,7 @@ export function emissionOf(insn: Insn, is64: boolean): Emission | undefined {
   const special = emission !== FROM_SEGMENT &&
     row.operands.some((operand) => /^[SCD]/.test(operand) && operand !== "CL");
   if (special) return undefined;
-  // 16-bit addresses, and segments with a base outside of 64-bit mode.
-  const addressed = insn.isMem && row.mnemonic !== "nop";
-  if (addressed && (insn.addrSize === 2 || (!is64 && insn.seg >= Seg.FS))) return undefined;
-  return emission;
+  return row.mnemonic === "nop" || canAddress(insn, is64) ? emission : undefined;
 }
 
 /** Bytes of the instruction's operands. */
