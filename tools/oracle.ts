@@ -1,11 +1,13 @@
 /**
- * Runs a differential oracle: KVM against the interpreter, in ring 3 or in ring 0.
- * `deno run -A tools/oracle.ts [--cases N] [--seed N] [--bits 32|64] [--only REGEXP] [--stop N] [--inputs yes]`
+ * Runs a differential oracle: KVM against the interpreter, in ring 3 or in ring 0; in ring 3 also KVM
+ * or the interpreter against translated code (`--sides`).
+ * `deno run -A tools/oracle.ts [--cases N] [--seed N] [--bits 32|64] [--only REGEXP] [--stop N] [--inputs yes]
+ * [--sides native-interpreted|native-translated|interpreted-translated]`
  * `deno run -A tools/oracle.ts --ring 0 [--cases N] [--seed N] [--only REGEXP] [--stop N] [--inputs yes]`
  */
 
 import { ring0Text, runRing0 } from "../tests/support/ring0_oracle/oracle.ts";
-import { mismatchText, runOracle } from "../tests/support/oracle/oracle.ts";
+import { mismatchText, runOracle, SIDES, type Sides } from "../tests/support/oracle/oracle.ts";
 
 /** Lines for each instruction and kind of difference. */
 const LINES = 3;
@@ -17,6 +19,8 @@ for (let i = 0; i < Deno.args.length; i += 2) {
 const number = (name: string, fallback: number) => Number(options.get(name) ?? fallback);
 const seed = number("seed", Date.now() % 2 ** 31);
 const only = options.get("only");
+const sides = options.get("sides") ?? SIDES[0];
+if (!SIDES.includes(sides as Sides)) throw new RangeError(`--sides is one of ${SIDES.join(", ")}`);
 const print = (text: string) => Deno.stdout.writeSync(new TextEncoder().encode(text + "\n"));
 const seen = new Map<string, number>();
 const start = performance.now();
@@ -26,6 +30,7 @@ const result = runOracle({
   seed,
   bits: number("bits", 64) === 32 ? 32 : 64,
   cases: number("cases", 1_000_000),
+  sides: sides as Sides,
   mismatches: number("stop", Infinity),
   ...only === undefined ? {} : { only: new RegExp(only) },
   report: (mismatch) => {
@@ -51,6 +56,9 @@ const ends = [...result.ends].sort(([a], [b]) => a - b)
   );
 print(`ends: ${ends.join(", ")}`);
 print(`${result.mnemonics.size} mnemonics`);
+const translated = [...result.translated].sort(([a], [b]) => a < b ? -1 : 1)
+  .map(([mnemonic, count]) => `${mnemonic} ${count}`);
+if (translated.length > 0) print(`translated: ${translated.join(", ")}`);
 print(
   `${result.cases} cases in ${
     seconds.toFixed(1)

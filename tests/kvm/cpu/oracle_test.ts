@@ -1,8 +1,14 @@
-/** The host's processor in ring 3 against the interpreter: `tools/oracle.ts` runs more of the same. */
+/** The host's processor in ring 3 against the interpreter and translated code: `tools/oracle.ts` runs more of the same. */
 
 import { assert, assertEquals } from "@std/assert";
 import { kvmEngine } from "../../support/kvm_guest.ts";
-import { type Mismatch, mismatchText, runOracle } from "../../support/oracle/oracle.ts";
+import {
+  type Mismatch,
+  mismatchText,
+  type OracleResult,
+  runOracle,
+  type Sides,
+} from "../../support/oracle/oracle.ts";
 import { seed } from "../../support/random.ts";
 import { testWith } from "../../support/requirement.ts";
 
@@ -12,21 +18,36 @@ const CASES = { 64: 2_000_000, 32: 200_000 } as const;
 const SHOWN = 20;
 /** Share of cases that must have done more than to fault. */
 const LEAST_COMPLETED = 0.75;
+/** Share of cases that must have run translated; most of the table's instructions are interpreted. */
+const LEAST_TRANSLATED = 0.15;
 
 for (const bits of [64, 32] as const) {
   testWith(
     kvmEngine,
     `${bits}-bit code of ring 3 leaves the registers, flags, memory and exceptions of the host's CPU`,
+    () => check(bits, "native-interpreted"),
+  );
+
+  testWith(
+    kvmEngine,
+    `translated ${bits}-bit code of ring 3 leaves the registers, flags, memory and exceptions of the host's CPU`,
     () => {
-      const start = seed(0x0_ac1e);
-      const found: Mismatch[] = [];
-      const report = (mismatch: Mismatch) => found.push(mismatch);
-      const cases = CASES[bits];
-      const result = runOracle({ seed: start, bits, cases, mismatches: SHOWN, report });
-      const lines = found.slice(0, SHOWN).map(mismatchText).join("\n");
-      assertEquals(result.mismatches, 0, `DENOVISOR_SEED=${start}\n${lines}`);
-      const completed = (result.ends.get(1) ?? 0) + (result.ends.get(2) ?? 0);
-      assert(completed > cases * LEAST_COMPLETED, `only ${completed} cases did not fault`);
+      const { translated } = check(bits, "native-translated");
+      const count = [...translated.values()].reduce((sum, some) => sum + some, 0);
+      assert(count > CASES[bits] * LEAST_TRANSLATED, `only ${count} cases ran translated`);
     },
   );
+}
+
+function check(bits: 32 | 64, sides: Sides): OracleResult {
+  const start = seed(0x0_ac1e);
+  const found: Mismatch[] = [];
+  const report = (mismatch: Mismatch) => found.push(mismatch);
+  const cases = CASES[bits];
+  const result = runOracle({ seed: start, bits, cases, sides, mismatches: SHOWN, report });
+  const lines = found.slice(0, SHOWN).map(mismatchText).join("\n");
+  assertEquals(result.mismatches, 0, `DENOVISOR_SEED=${start}\n${lines}`);
+  const completed = (result.ends.get(1) ?? 0) + (result.ends.get(2) ?? 0);
+  assert(completed > cases * LEAST_COMPLETED, `only ${completed} cases did not fault`);
+  return result;
 }

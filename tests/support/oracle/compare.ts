@@ -55,9 +55,14 @@ export class Comparison {
   readonly #native: Int32Array;
   readonly #interpreted: Int32Array;
   readonly #emulates: boolean;
+  readonly #strict: boolean;
 
-  /** @param emulates this KVM runs some instructions in its emulator: it gets its leniency. */
-  constructor(native: Uint8Array, interpreted: Uint8Array, emulates: boolean) {
+  /**
+   * @param strict both sides are of this project: everything counts, undefined flags included.
+   * @param emulates this KVM runs some instructions in its emulator: it gets its leniency.
+   */
+  constructor(native: Uint8Array, interpreted: Uint8Array, strict: boolean, emulates: boolean) {
+    this.#strict = strict;
     this.#emulates = emulates;
     const words = (bytes: Uint8Array) =>
       new Int32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength >> 2);
@@ -76,6 +81,10 @@ export class Comparison {
   same(test: Case, i: number): boolean {
     const start = (At.OUT + i * Out.SIZE) / 4;
     const a = this.#native, b = this.#interpreted;
+    if (this.#strict) {
+      for (let n = start; n < start + Out.SIZE / 4; n++) if (a[n] !== b[n]) return false;
+      return true;
+    }
     if (a[start + Out.END / 4] !== b[start + Out.END / 4]) return false;
     const emulated = this.#isEmulated(test, start);
     for (let n = 0; n < OUT_TOP / 4; n++) {
@@ -122,6 +131,7 @@ export class Comparison {
 
   /** Makes what is not compared of a case's memory the same. */
   forgive(test: Case): void {
+    if (this.#strict) return;
     for (const [from, to] of test.vague) {
       if (from < At.DATA || from >= At.DATA + DATA_BYTES) continue;
       for (const words of [this.#native, this.#interpreted]) {
@@ -156,6 +166,7 @@ export class Comparison {
 
   /** Bits that count of word `n` of an output. */
   #mask(n: number, start: number, test: Case): number {
+    if (this.#strict) return -1;
     if (n === Out.RFLAGS / 4) return ~(IGNORED_FLAGS | test.undefined);
     if (n === Out.FRAME_RFLAGS / 4) return ~(IGNORED_FLAGS | test.undefinedWithin);
     if (n >> 1 === Out.CR2 / 8) {

@@ -25,7 +25,8 @@ const CODE_ROOM = LANDING - 8 - 15;
 /** Bit by name of `RowOptions.undef`. */
 const FLAG_BITS: Readonly<Record<string, number>> = { c: 1, p: 4, a: 16, z: 64, s: 128, o: 0x800 };
 /** RFLAGS that cases start with: the status flags and DF, now and then AC. */
-const START_FLAGS = 0x8d5 | 0x400;
+const DF = 0x400;
+const START_FLAGS = 0x8d5 | DF;
 const AC = 1 << 18;
 /** What branches to anywhere in a slot find: #GP(0). */
 const HLT = 0xf4;
@@ -42,6 +43,9 @@ export interface Case {
   readonly vague: readonly (readonly [from: number, to: number])[];
   readonly fx: boolean;
   readonly code: Uint8Array;
+  /** Bit by general register and by word of the slot: the code wants the value that it has. */
+  readonly keptRegisters: number;
+  readonly keptWords: number;
 }
 
 /** Makes cases for code of one size. */
@@ -55,8 +59,10 @@ export class Generator {
   /** A comparison with an immediate, which leaves no flag undefined. */
   readonly #compare: Form;
   readonly #registers = new Int32Array(32);
+  readonly #drawnRegisters = new Int32Array(32);
   /** Words of the case's data, and of its x87 and SSE state. */
   readonly #slot = new Int32Array(SLOT_BYTES / 4);
+  readonly #drawnSlot = new Int32Array(SLOT_BYTES / 4);
   readonly #fx = new Int32Array(128);
   #basesChanged: boolean;
 
@@ -85,6 +91,8 @@ export class Generator {
     const code = codeAddress(i);
     this.#drawRegisters(slot);
     this.#drawSlot();
+    this.#drawnRegisters.set(this.#registers);
+    this.#drawnSlot.set(this.#slot);
     const data = this.#data;
     encoder.begin({ bits: this.bits, slot, data, code, registers: this.#registers });
     const chosen: Form[] = [];
@@ -124,7 +132,44 @@ export class Generator {
       vague,
       fx: fx || bases,
       code: encoder.bytes.slice(0, encoder.length),
+      keptRegisters: encoder.fixed | this.#changedRegisters(),
+      keptWords: changedWords(this.#slot, this.#drawnSlot),
     };
+  }
+
+  /**
+   * Gives case `i`, whose code stands in an image, other registers, flags and data; what its code was
+   * made for stays.
+   * @param careful Results that are the processor's choice must not come of it.
+   */
+  vary(image: Uint8Array, i: number, test: Case, careful: boolean): void {
+    const stay = careful && test.forms.some(({ row }) => PREPARED.test(row.mnemonic));
+    const view = new DataView(image.buffer, image.byteOffset);
+    const slot = slotAddress(i);
+    const at = At.IN + i * In.SIZE;
+    this.#drawRegisters(slot);
+    this.#drawSlot();
+    for (let r = 0; r < 16; r++) {
+      if (stay || (test.keptRegisters >>> r & 1) !== 0) continue;
+      view.setInt32(at + r * 8, this.#registers[r * 2], true);
+      view.setInt32(at + r * 8 + 4, this.#registers[r * 2 + 1], true);
+    }
+    for (let n = 0; n < SLOT_BYTES / 4; n++) {
+      if (stay || (test.keptWords >>> n & 1) !== 0) continue;
+      view.setInt32(slot + n * 4, this.#slot[n], true);
+    }
+    const flags = view.getInt32(at + In.RFLAGS, true);
+    const changed = this.#values.random.u32() & START_FLAGS & ~DF;
+    view.setInt32(at + In.RFLAGS, flags ^ changed, true);
+    if (test.fx) this.#writeFx(view, at + In.FX);
+  }
+
+  #changedRegisters(): number {
+    let changed = 0;
+    for (let n = 0; n < 32; n++) {
+      if (this.#registers[n] !== this.#drawnRegisters[n]) changed |= 1 << (n >> 1);
+    }
+    return changed;
   }
 
   /** What may stand behind `n` other instructions: with operands of more than one kind only alone. */
@@ -290,7 +335,7 @@ export class Generator {
     view.setInt32(at + In.CODE, code, true);
     view.setInt32(at + In.CODE + 4, long ? 0 : Selector.USER_CODE32, true);
     const stringsForward = single !== undefined && STRINGS.test(single.row.mnemonic) && v.oneIn(2);
-    const flags = v.random.u32() & START_FLAGS & (stringsForward ? ~0x400 : -1) | 2 |
+    const flags = v.random.u32() & START_FLAGS & (stringsForward ? ~DF : -1) | 2 |
       (this.bits === 64 && v.oneIn(16) ? AC : 0); // this KVM's emulator has no #AC
     view.setInt32(at + In.RFLAGS, flags, true);
     view.setInt32(at + In.RFLAGS + 4, 0, true);
@@ -359,6 +404,17 @@ export class Generator {
       put(Selector.USER_CODE64, 2);
     }
   }
+}
+
+/** What `#prepare` knows. */
+const PREPARED =
+  /^((cmps|movs|stos|lods|scas|ins|outs)[bwdqv]?|maskmov.*|fxrstor|ldmxcsr|loop.*|jr?e?cxz|sh[lr]d|jmp|call|ret|retf|iret|xlat|cmpxchg.*)$/;
+
+/** Bit by word that differs. */
+function changedWords(words: Int32Array, before: Int32Array): number {
+  let changed = 0;
+  for (let n = 0; n < words.length; n++) if (words[n] !== before[n]) changed |= 1 << n;
+  return changed;
 }
 
 /** What needs prepared registers so as not to have two faults to choose from. */
