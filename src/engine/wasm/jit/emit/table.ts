@@ -67,6 +67,7 @@ export function emissionOf(insn: Insn, is64: boolean): Emission | undefined {
 export function widthOf(insn: Insn): number {
   const first = insn.row?.operands[0] ?? "";
   if (first === "AL" || first[1] === "b") return 1;
+  if (first[1] === "w") return 2; // MOVBE, where 66 is a part of the opcode
   if (first[1] === "y") return insn.opSize === 8 ? 8 : 4;
   return insn.opSize;
 }
