@@ -33,10 +33,16 @@ export class Block {
   entry = 0;
   /** The page that keeps it; undefined: nobody does. */
   readonly page: CodePage | undefined;
+  /**
+   * Of a block whose only instruction crosses into the next page: its bytes there. Nobody tells when
+   * they change; who enters the block compares them.
+   */
+  readonly tail: Uint8Array | undefined;
 
-  constructor(insns: readonly Insn[], page?: CodePage) {
+  constructor(insns: readonly Insn[], page?: CodePage, tail?: Uint8Array) {
     this.insns = insns;
     this.page = page;
+    this.tail = tail;
     this.start = insns[0].offset;
     this.end = insns[insns.length - 1].next;
   }
@@ -61,6 +67,8 @@ export class CodePage {
   #longest = 0;
   /** How often translated code has been dropped. */
   retranslations = 0;
+  /** Offsets of the instructions that are part of some region. */
+  readonly translated = new Set<number>();
 
   constructor(page: number, gfn: Gfn, codeSize: CodeSize) {
     this.page = page;
@@ -117,6 +125,7 @@ export class CodePage {
   /** The translations of all blocks are void. */
   forgetRegions(): void {
     this.retranslations++;
+    this.translated.clear();
     for (const block of this.#blocks) {
       if (block === undefined) continue;
       block.region = undefined;
@@ -179,14 +188,25 @@ export class CodeCache {
       if (insn.ends) break;
       at = insn.next;
     }
-    if (insns.length === 0) return undefined;
-    const block = new Block(insns, code);
+    return insns.length === 0 ? undefined : this.#keep(code, new Block(insns, code));
+  }
+
+  /** Keeps the block of an instruction that crosses into the next page, instead of an older one. */
+  keepCrossing(code: CodePage, block: Block): Block {
     if (code.codeSize === STALE) return block;
+    const { start } = block;
+    if (code.at(start) !== undefined) this.written(code.page, start, start + 1);
+    return this.#keep(code, block);
+  }
+
+  #keep(code: CodePage, block: Block): Block {
+    const { codeSize } = code;
+    if (codeSize === STALE) return block;
     if (this.#hasCode[code.page] === 0) this.#track(code.gfn, true);
     this.#hasCode[code.page] |= 1 << codeSize;
     const dropped = code.add(block);
     if (dropped > 0) this.onDropped?.(code);
-    this.#kept += insns.length - dropped;
+    this.#kept += block.insns.length - dropped;
     return block;
   }
 

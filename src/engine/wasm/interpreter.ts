@@ -4,7 +4,7 @@
  */
 
 import { Seg } from "../../cpu/state.ts";
-import { Block } from "./block.ts";
+import { Block, type CodePage } from "./block.ts";
 import { Attention, type Cpu, Flag, Word } from "./cpu.ts";
 import { afterStep, beforeStep } from "./debug.ts";
 import { Decoded } from "./decode/decoder.ts";
@@ -38,9 +38,8 @@ export type RanOne = typeof RanOne[keyof typeof RanOne];
 /** Interprets the code of all vCPUs of a guest. */
 export class Interpreter {
   readonly #guest: GuestMmu;
-  /** For instructions that cross pages: their bytes, and a block of one. */
+  /** Bytes of instructions that cross pages. */
   readonly #bytes = new Uint8Array(MAX_INSN);
-  readonly #crossing = new Insn();
   readonly #translator: Translator | undefined;
   #blocks = 0;
 
@@ -170,26 +169,50 @@ export class Interpreter {
       // Of a block that is left behind its first instruction, the others are not worth decoding.
       const block = code.at(offset) ??
         (cpu.stepping || cpu.shadow !== 0 ? undefined : this.#guest.code.decode(code, offset));
-      if (block !== undefined) return cpu.block = block;
+      if (block !== undefined && (block.tail === undefined || this.#hasTail(cpu, block, lo, hi))) {
+        return cpu.block = block;
+      }
     }
-    return cpu.block = this.#fetchOne(cpu, lo, hi, offset);
+    return cpu.block = this.#fetchOne(cpu, code, lo, hi, offset);
+  }
+
+  /** Whether the bytes of a block's only instruction that lie in the next page are still the same. */
+  #hasTail(cpu: Cpu, block: Block, lo: number, hi: number): boolean {
+    const tail = block.tail!;
+    const bytes = this.#bytes;
+    this.#fetchNext(cpu, lo, hi, tail.length, 0);
+    for (let i = 0; i < tail.length; i++) if (bytes[i] !== tail[i]) return false;
+    return true;
+  }
+
+  /** Fetches from the page behind the one of `hi:lo`. */
+  #fetchNext(cpu: Cpu, lo: number, hi: number, length: number, at: number): void {
+    const next = (lo | OFFSET) + 1 | 0;
+    const nextHi = next === 0 && cpu.is64 ? hi + 1 | 0 : hi;
+    cpu.paging.fetch(next, nextHi, length, this.#bytes, at);
   }
 
   /** A block of the one instruction at `hi:lo`, which crosses pages or does not lie in RAM. */
-  #fetchOne(cpu: Cpu, lo: number, hi: number, offset: number): Block {
+  #fetchOne(
+    cpu: Cpu,
+    code: CodePage | undefined,
+    lo: number,
+    hi: number,
+    offset: number,
+  ): Block {
     const bytes = this.#bytes;
-    const insn = this.#crossing;
-    const { decoder } = this.#guest.code;
-    let have = Math.min(PAGE - offset, MAX_INSN);
+    const { code: cache } = this.#guest;
+    const insn = new Insn();
+    const have = Math.min(PAGE - offset, MAX_INSN);
     cpu.paging.fetch(lo, hi, have, bytes, 0);
-    if (decoder.decode(bytes, 0, have, offset, cpu.codeSize, insn) === Decoded.MORE) {
-      const next = (lo | OFFSET) + 1 | 0;
-      const nextHi = next === 0 && cpu.is64 ? hi + 1 | 0 : hi;
-      cpu.paging.fetch(next, nextHi, MAX_INSN - have, bytes, have);
-      have = MAX_INSN;
-      decoder.decode(bytes, 0, have, offset, cpu.codeSize, insn);
+    if (cache.decoder.decode(bytes, 0, have, offset, cpu.codeSize, insn) === Decoded.OK) {
+      return new Block([insn]);
     }
-    return new Block([insn]);
+    this.#fetchNext(cpu, lo, hi, MAX_INSN - have, have);
+    cache.decoder.decode(bytes, 0, MAX_INSN, offset, cpu.codeSize, insn);
+    const tail = bytes.slice(have, insn.next - offset);
+    if (code === undefined) return new Block([insn]);
+    return cache.keepCrossing(code, new Block([insn], code, tail));
   }
 
   /**

@@ -46,7 +46,7 @@ export function planRegion(
   /** Takes over the decoded instructions at `offset`. */
   const take = (offset: number): boolean => {
     const block = page.at(offset);
-    if (block === undefined) return false;
+    if (block === undefined || block.tail !== undefined) return false;
     for (const insn of block.insns) insns.set(insn.offset, insn);
     return true;
   };

@@ -15,6 +15,8 @@ import { runtimeModule, SIGNATURES, Types } from "./runtime.ts";
 const THRESHOLD = 50;
 /** Of that, what another block of the same region must have. */
 const WARM = 0.2;
+/** How much hotter a block inside another one must be to be translated once more, as one of its own. */
+const INSIDE = 10;
 /** Regions that are compiled together, and the interpreted blocks after which fewer are. */
 const BATCH = 16;
 const PATIENCE = 2000;
@@ -45,6 +47,8 @@ interface Request {
   readonly block: Block;
   readonly page: CodePage;
   readonly mode: number;
+  /** A region has it already, but not as the beginning of a block. */
+  readonly inside: boolean;
 }
 
 /** For all vCPUs of one guest. */
@@ -84,9 +88,12 @@ export class Translator {
   /** A block is about to be interpreted; true when it has been translated at that. */
   count(cpu: Cpu, block: Block): boolean {
     const { page } = block;
-    if (page !== undefined && ++block.entries === this.#thresholdOf(page)) {
-      const mode = modeOf(cpu);
-      if (mode !== NO_MODE) this.#requests.push({ block, page, mode });
+    if (page !== undefined && block.tail === undefined) {
+      const entries = ++block.entries;
+      const threshold = this.#thresholdOf(page);
+      if (entries === threshold || entries === threshold * INSIDE) {
+        this.#request(cpu, block, page, entries > threshold);
+      }
     }
     if (this.#requests.length === 0) return false;
     if (this.#requests.length < BATCH && ++this.#waited < PATIENCE && this.threshold > 1) {
@@ -94,6 +101,13 @@ export class Translator {
     }
     this.#compile();
     return block.region !== undefined;
+  }
+
+  /** The block is hot: it will be translated, unless a region has it already, inside one of its own. */
+  #request(cpu: Cpu, block: Block, page: CodePage, inside: boolean): void {
+    if (page.translated.has(block.start) !== inside) return;
+    const mode = modeOf(cpu);
+    if (mode !== NO_MODE) this.#requests.push({ block, page, mode, inside });
   }
 
   /** Code that is rewritten again and again has to run longer before it is translated once more. */
@@ -153,11 +167,10 @@ export class Translator {
     if (this.#bytes > this.#maxBytes || this.#nextIndex > MAX_FUNCTIONS) this.#dropAll();
     const functions: FunctionCode[] = [];
     const made: { request: Request; blocks: PlannedBlock[]; sites: number[] }[] = [];
-    const covered = new Set<Block>();
     for (const request of requests) {
-      const { block, page, mode } = request;
-      if (block.region !== undefined || covered.has(block)) continue;
-      if (page.at(block.start) !== block) continue; // it is gone
+      const { block, page, mode, inside } = request;
+      if (block.region !== undefined || page.at(block.start) !== block) continue; // it is gone
+      if (!inside && page.translated.has(block.start)) continue; // another one has taken it along
       const is64 = page.codeSize === CodeSize.BITS64;
       const warm = Math.max(1, this.threshold * WARM);
       const blocks = planRegion(
@@ -169,11 +182,10 @@ export class Translator {
       if (blocks === undefined) continue;
       const sites: number[] = [];
       functions.push(regionCode(blocks, is64, (insn) => this.#site(insn, sites)));
-      for (const { offset } of blocks) {
-        const other = page.at(offset);
-        if (other !== undefined) covered.add(other);
+      for (const { insns } of blocks) {
+        for (const { offset } of insns) page.translated.add(offset);
       }
-      made.push({ request: { block, page, mode }, blocks, sites });
+      made.push({ request, blocks, sites });
     }
     if (functions.length > 0) this.#publish(functions, made);
     this.#milliseconds += performance.now() - start;
