@@ -18,18 +18,16 @@ import {
 import { isCanonical, linearAddressBits, Walker } from "../../mmu/walk/mod.ts";
 import { keyRefuses } from "../../mmu/walk/permissions.ts";
 import type { CodePage } from "./block.ts";
+import { CodeTlb } from "./code_tlb.ts";
 import { type Cpu, Word } from "./cpu.ts";
 import { isWatched, noteAccess } from "./debug.ts";
 import { VCPU_SHUTDOWN, Vector } from "./exception.ts";
 import type { GuestMmu } from "./guest_mmu.ts";
-import { JUMPS_AT, JUMPS_END } from "./jit/layout.ts";
 import { entryAt, GLOBAL, NO_TAG, SCRATCH_AT, TLB_WORDS, TlbSet } from "./tlb.ts";
 
 /** Bytes of a page, and the mask of the offset in one. */
 const PAGE = 4096;
 const OFFSET = PAGE - 1;
-/** Pages of code whose translation is kept. */
-const CODE_ENTRIES = 256;
 /** Translations that are kept of pages that the TLB cannot have. */
 const SLOW_ENTRIES = 64;
 
@@ -56,8 +54,8 @@ class SlowPage extends Place {
 /** Translates for one vCPU. */
 export class Paging {
   readonly vcpu: MmuVcpu;
-  /** The jump cache of translated code has entries. */
-  jumpsUsed = false;
+  /** Of code. */
+  readonly code: CodeTlb;
   tlbMisses = 0;
   readonly #cpu: Cpu;
   readonly #guest: GuestMmu;
@@ -71,9 +69,6 @@ export class Paging {
   /** TLB entries that are filled, by their first word, since the last flush. */
   readonly #filled = new Int32Array(TLB_WORDS / 4);
   #filledCount = 0;
-  /** Code pages by linear page: halves of the tag by user and supervisor, and the pages. */
-  readonly #codeTags = new Int32Array(CODE_ENTRIES * 4);
-  readonly #codePages: (CodePage | undefined)[] = new Array(CODE_ENTRIES * 2).fill(undefined);
   /** Devices, ROM and tracked pages that have been accessed since the last flush. */
   readonly #slow = Array.from({ length: SLOW_ENTRIES }, () => new SlowPage());
   #hasSlow = false;
@@ -93,7 +88,7 @@ export class Paging {
     this.#fill = new TlbFill(this.vcpu);
     this.#features = { maxPhyAddrBits: cpu.cpuid.maxPhyAddrBits, gbPages: true, amd: false };
     this.#role = this.vcpu.role;
-    this.#codeTags.fill(NO_TAG);
+    this.code = new CodeTlb(cpu.s);
     this.#hasTlb = cpu.ram.byteLength <= TWO_32;
   }
 
@@ -164,10 +159,8 @@ export class Paging {
     const { s } = this.#cpu;
     for (let i = 0; i < this.#filledCount; i++) s[this.#filled[i]] = NO_TAG;
     this.#filledCount = 0;
-    this.#codeTags.fill(NO_TAG);
-    this.#codePages.fill(undefined);
+    this.code.flush();
     this.#flushSlow();
-    this.forgetJumps();
   }
 
   /** Forgets all translations but global ones (SDM 3A §4.10.4.1). */
@@ -180,16 +173,8 @@ export class Paging {
       else s[at] = NO_TAG;
     }
     this.#filledCount = kept;
-    this.#codeTags.fill(NO_TAG);
+    this.code.flushNonGlobal();
     this.#flushSlow();
-    this.forgetJumps();
-  }
-
-  /** Empties the jump cache of translated code: it stands for translations, too. */
-  forgetJumps(): void {
-    if (!this.jumpsUsed) return;
-    this.jumpsUsed = false;
-    this.#cpu.s.fill(0, JUMPS_AT / 4, JUMPS_END / 4);
   }
 
   #flushSlow(): void {
@@ -206,15 +191,9 @@ export class Paging {
       const at = entryAt(set, lo);
       if (s[at] === page && s[at + 1] === hi) s[at] = NO_TAG;
     }
-    for (let half = 0; half < 2; half++) {
-      const at = codeEntry(lo, half);
-      if (this.#codeTags[at * 2] === page && this.#codeTags[at * 2 + 1] === hi) {
-        this.#codeTags[at * 2] = NO_TAG;
-      }
-    }
+    this.code.flushPage(lo, hi);
     this.#slow[slowEntry(lo, Access.READ)].lo = NO_TAG;
     this.#slow[slowEntry(lo, Access.WRITE)].lo = NO_TAG;
-    this.forgetJumps();
   }
 
   /**
@@ -234,26 +213,20 @@ export class Paging {
   /** The decoded code of the page that instructions at `hi:lo` come from; undefined: no RAM there. */
   codePage(lo: number, hi: number): CodePage | undefined {
     const cpu = this.#cpu;
-    const at = codeEntry(lo, cpu.cpl === 3 ? 1 : 0);
-    const tags = this.#codeTags;
-    if (tags[at * 2] === (lo & ~OFFSET) && tags[at * 2 + 1] === hi) {
-      const page = this.#codePages[at];
-      if (page !== undefined && page.codeSize === cpu.codeSize) return page;
-    }
-    return this.#findCodePage(lo, hi, at);
+    const page = this.code.find(lo, hi, cpu.cpl === 3);
+    return page !== undefined && page.codeSize === cpu.codeSize ? page : this.#findCodePage(lo, hi);
   }
 
-  #findCodePage(lo: number, hi: number, at: number): CodePage | undefined {
+  #findCodePage(lo: number, hi: number): CodePage | undefined {
     const cpu = this.#cpu;
     const place = this.#first;
+    const user = cpu.cpl === 3;
     if (!this.isCanonical(hi)) cpu.raise(Vector.GP);
-    this.#translate(place, lo, hi, Access.FETCH | (cpu.cpl === 3 ? Access.USER : 0));
+    this.#translate(place, lo, hi, Access.FETCH | (user ? Access.USER : 0));
     if (place.offset < 0) return undefined;
     const number = Math.floor(place.offset / PAGE);
     const page = this.#guest.code.page(number, this.#gfn, cpu.codeSize);
-    this.#codeTags[at * 2] = lo & ~OFFSET;
-    this.#codeTags[at * 2 + 1] = hi;
-    this.#codePages[at] = page;
+    this.code.enter(lo, hi, user, page, this.#global);
     return page;
   }
 
@@ -524,11 +497,6 @@ export class Paging {
     this.vcpu.wrote(frameLo(gfn) | within, frameHi(gfn), size);
     this.#guest.written(Math.floor(place.offset / PAGE), within, within + size);
   }
-}
-
-/** Position of the entry for a code page; user and supervisor code have halves of their own. */
-function codeEntry(lo: number, half: number): number {
-  return half * CODE_ENTRIES + (lo >>> 12 & CODE_ENTRIES - 1);
 }
 
 /** Position of the entry for a page that the TLB cannot have; reads and writes have their own. */

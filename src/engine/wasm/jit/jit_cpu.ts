@@ -97,11 +97,11 @@ export class JitCpu {
     const { s } = cpu;
     this.#ensure(region);
     const at = jumpAt(s[Word.RIP]) / 4;
+    cpu.paging.code.noteJump(at);
     s[at] = s[Word.RIP];
     s[at + 1] = s[Word.RIP + 1] ^ region.mode;
     s[at + 2] = region.index;
     s[at + 3] = entry;
-    cpu.paging.jumpsUsed = true;
     this.entries++;
     this.#load(region.mode);
     const status = this.#exports.run();

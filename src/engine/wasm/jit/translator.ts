@@ -10,6 +10,7 @@ import { type PlannedBlock, planRegion } from "./plan.ts";
 import { Batch, Region } from "./region.ts";
 import { regionCode } from "./region_code.ts";
 import { runtimeModule, SIGNATURES, Types } from "./runtime.ts";
+import { compileEagerly } from "./v8_flags.ts";
 
 /** Entries after which a block is worth a translation. */
 const THRESHOLD = 50;
@@ -57,7 +58,7 @@ export class Translator {
   readonly #ram: WebAssembly.Memory;
   readonly #execute: Execute;
   readonly #maxBytes: number;
-  readonly #runtime = new WebAssembly.Module(runtimeModule());
+  readonly #runtime: WebAssembly.Module;
   readonly #cpus: JitCpu[] = [];
   /** Blocks of the instructions that regions leave to the interpreter, by their numbers. */
   readonly #sites: (Block | undefined)[] = [];
@@ -72,6 +73,8 @@ export class Translator {
   #milliseconds = 0;
 
   constructor(ram: WebAssembly.Memory, execute: Execute, options: JitOptions) {
+    compileEagerly();
+    this.#runtime = new WebAssembly.Module(runtimeModule());
     this.#ram = ram;
     this.#execute = execute;
     this.threshold = options.threshold ?? THRESHOLD;
@@ -132,7 +135,7 @@ export class Translator {
     }
     page.forgetRegions();
     this.#dropped += regions.length;
-    for (const { cpu } of this.#cpus) cpu.paging.forgetJumps();
+    for (const { cpu } of this.#cpus) cpu.paging.code.forgetJumps();
   }
 
   stats(): Record<string, number> {
@@ -168,7 +171,7 @@ export class Translator {
     const functions: FunctionCode[] = [];
     const made: { request: Request; blocks: PlannedBlock[]; sites: number[] }[] = [];
     for (const request of requests) {
-      const { block, page, mode, inside } = request;
+      const { block, page, inside } = request;
       if (block.region !== undefined || page.at(block.start) !== block) continue; // it is gone
       if (!inside && page.translated.has(block.start)) continue; // another one has taken it along
       const is64 = page.codeSize === CodeSize.BITS64;

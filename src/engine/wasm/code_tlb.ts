@@ -1,0 +1,105 @@
+/**
+ * Translations of one vCPU's code: the decoded code of linear pages, and the jump cache of translated
+ * code, which goes by linear addresses, too, and forgets with them.
+ */
+
+import type { CodePage } from "./block.ts";
+import { JUMPS_AT, JUMPS_END } from "./jit/layout.ts";
+import { NO_TAG } from "./tlb.ts";
+
+/** Pages that are kept, of user and of supervisor code each. */
+const ENTRIES = 256;
+/** The offset in a page. */
+const OFFSET = 4095;
+/** Jumps that are remembered one by one until the next flush. */
+const MAX_JUMPS = 1024;
+
+/** See above. */
+export class CodeTlb {
+  /** The last page found is a global one (SDM 3A §4.10.2.4). */
+  isGlobal = false;
+  readonly #s: Int32Array;
+  /** Halves of the linear address; NO_TAG when there is none. */
+  readonly #tags = new Int32Array(ENTRIES * 4).fill(NO_TAG);
+  readonly #pages: (CodePage | undefined)[] = new Array(ENTRIES * 2).fill(undefined);
+  readonly #globals = new Uint8Array(ENTRIES * 2);
+  /** Words of the jump cache that have been written since the last flush, of pages not global. */
+  readonly #jumps = new Int32Array(MAX_JUMPS);
+  #jumpCount = 0;
+  #hasJumps = false;
+
+  /** @param s The vCPU's private memory. */
+  constructor(s: Int32Array) {
+    this.#s = s;
+  }
+
+  /** The code of the page of `hi:lo`; undefined: not known. */
+  find(lo: number, hi: number, user: boolean): CodePage | undefined {
+    const at = entryOf(lo, user);
+    const tags = this.#tags;
+    if (tags[at * 2] !== (lo & ~OFFSET) || tags[at * 2 + 1] !== hi) return undefined;
+    this.isGlobal = this.#globals[at] !== 0;
+    return this.#pages[at];
+  }
+
+  /** Remembers what `find` is to give. */
+  enter(lo: number, hi: number, user: boolean, page: CodePage, global: boolean): void {
+    const at = entryOf(lo, user);
+    this.#tags[at * 2] = lo & ~OFFSET;
+    this.#tags[at * 2 + 1] = hi;
+    this.#pages[at] = page;
+    this.#globals[at] = global ? 1 : 0;
+    this.isGlobal = global;
+  }
+
+  /** An entry of the jump cache, by its first word, is about to lead into the last page found. */
+  noteJump(at: number): void {
+    this.#hasJumps = true;
+    if (this.isGlobal) return;
+    if (this.#jumpCount === MAX_JUMPS) this.forgetJumps();
+    this.#hasJumps = true;
+    this.#jumps[this.#jumpCount++] = at;
+  }
+
+  /** Forgets everything. */
+  flush(): void {
+    this.#tags.fill(NO_TAG);
+    this.#pages.fill(undefined);
+    this.forgetJumps();
+  }
+
+  /** Forgets all but global pages. */
+  flushNonGlobal(): void {
+    const tags = this.#tags;
+    for (let at = 0; at < ENTRIES * 2; at++) if (this.#globals[at] === 0) tags[at * 2] = NO_TAG;
+    for (let i = 0; i < this.#jumpCount; i++) {
+      const at = this.#jumps[i];
+      this.#s[at] = 0;
+      this.#s[at + 1] = 0;
+    }
+    this.#jumpCount = 0;
+  }
+
+  /** Forgets one page. */
+  flushPage(lo: number, hi: number): void {
+    for (const user of [false, true]) {
+      const at = entryOf(lo, user);
+      const found = this.#tags[at * 2] === (lo & ~OFFSET) && this.#tags[at * 2 + 1] === hi;
+      if (found) this.#tags[at * 2] = NO_TAG;
+    }
+    this.forgetJumps();
+  }
+
+  /** Empties the jump cache. */
+  forgetJumps(): void {
+    if (!this.#hasJumps) return;
+    this.#hasJumps = false;
+    this.#jumpCount = 0;
+    this.#s.fill(0, JUMPS_AT / 4, JUMPS_END / 4);
+  }
+}
+
+/** Number of the entry for the page of `lo`. */
+function entryOf(lo: number, user: boolean): number {
+  return (lo >>> 12 & ENTRIES - 1) * 2 + (user ? 1 : 0);
+}
