@@ -199,7 +199,8 @@ export class Descriptors {
   }
 }
 
+/** Of flat code, 32-bit code twice. */
 const CODE_SELECTORS = [
   ...[Selector.CODE32, Selector.CODE64, Selector.CODE16],
-  ...[Selector.CODE32 | 0, Selector.USER_CODE32, Selector.USER_CODE64, Selector.USER_CODE16],
+  ...[Selector.CODE32, Selector.USER_CODE32, Selector.USER_CODE64, Selector.USER_CODE16],
 ];

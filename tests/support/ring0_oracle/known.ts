@@ -33,10 +33,11 @@ const isTable = ({ at }: Difference) => at >= At.GDT && at < At.IDT;
 const ACCESSED = 0x100;
 /** Bits 31:22, 15, 5 and 3. */
 const RESERVED_FLAGS = 0xffc0_8028;
-const LOADS_SS = /^(8e 1[0-7]|8e 5|8e 9|8e d[0-7]|17|0f b2)/;
+const LOADS_SS = /^(8e [159d][0-7]|17|0f b2)/;
 const PUSH_SEGMENT = /^(06|0e|16|1e|0f a0|0f a8)$/;
 const POP_SEGMENT = /^(07|17|1f|0f a1|0f a9)$/;
-const STORES = /^(8c|0f 00 [0-3]|0f 00 [04]|0f 01)/;
+/** To memory: MOV of a segment register, SLDT, STR, SGDT, SIDT, SMSW. */
+const STORES = /^(8c [0-9ab]|0f 00 [048]|0f 01 ([048]|[26a][0-7]))/;
 
 export const KNOWN: readonly Known[] = [
   {
@@ -226,15 +227,15 @@ export const KNOWN: readonly Known[] = [
     emulator: false,
     explains: (seen) =>
       POP_SEGMENT.test(seen.opcode) &&
-      [Vector.PF, Vector.DF].includes(seen.interpretedVector as 8 | 14),
+      (seen.interpretedVector === Vector.PF || seen.interpretedVector === Vector.DF),
   },
   {
-    what: "SGDT and SIDT that fault in their second page have written the first, or nothing",
-    manual: "SDM 2B SGDT says nothing",
+    what: "stores that fault in their second page have written the first, or nothing",
+    manual: "SDM 2B SGDT, SLDT, STR and MOV say nothing",
     right: "both",
     emulator: false,
     explains: (seen, d) =>
-      /^0f 01 [0-8]/.test(seen.opcode) && seen.interpretedVector === Vector.PF && isMemory(d),
+      STORES.test(seen.opcode) && seen.interpretedVector === Vector.PF && isMemory(d),
   },
   emulator(
     "SLDT, STR and SGDT outside of 64-bit mode store through segments that are read-only or too short",

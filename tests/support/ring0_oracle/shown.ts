@@ -106,8 +106,8 @@ export function findShown(native: NativeSide): Shown {
 }
 
 /**
- * Vectors that INT n takes to their handler, or to a fault of their gate. Linux's emulator
- * sign-extends the vector, and knows real mode only; hosts may take some for themselves.
+ * Vectors that INT n takes to their handler, or to a fault of their gate. Linux's emulator knows real
+ * mode only, and sign-extends the vector; hosts may take some for themselves.
  */
 function shownVectors(native: NativeSide, generator: Generator, mode: Mode): number[] {
   const shown: number[] = [];
@@ -120,7 +120,7 @@ function shownVectors(native: NativeSide, generator: Generator, mode: Mode): num
     generator.states.state.set(State.RIP, At.CODE_END - 2);
     const end = native.run(generator.states.state, false, result);
     const handler = (result.view.getUint32(State.RIP, true) - At.HANDLERS) / HANDLER_BYTES >> 0;
-    const fault = vector >= 32 && [Vector.GP, Vector.NP].includes(handler as 11 | 13);
+    const fault = vector >= 32 && (handler === Vector.GP || handler === Vector.NP);
     if (end === End.STOPPED && (handler === vector || fault)) shown.push(vector);
     else if (end === End.ENDLESS) lost++;
   }

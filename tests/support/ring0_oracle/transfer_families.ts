@@ -54,7 +54,8 @@ function returnSelectors(draft: Draft): readonly [code: number, stack: number] {
 
 /** Only 64-bit code has an upper half. */
 function stackPointer(draft: Draft, code: number): readonly [number, number] {
-  const wide = [Selector.CODE64, Selector.USER_CODE64].includes(code & ~3 as 0x10 | 0x38);
+  const target = code & ~3;
+  const wide = target === Selector.CODE64 || target === Selector.USER_CODE64;
   if (draft.oneIn(10)) return [draft.u32() | 0, wide && draft.oneIn(2) ? draft.u32() | 0 : 0];
   return [At.STACK + draft.values.small(256), 0];
 }
