@@ -58,14 +58,18 @@ const HOST_NAMES: Readonly<Record<string, string>> = {
   "clfsh": "clflush",
 };
 
-/** The rows that ring-3 code of this size can execute on this host and here with the same result. */
-export function forms(bits: 32 | 64): Form[] {
+/**
+ * The rows that ring-3 code of this size can execute, with `onHost` those alone that have the same
+ * result on this host as here.
+ */
+export function forms(bits: 32 | 64, onHost: boolean): Form[] {
   const host = new Set(hostFeatures());
   return ROWS.filter((row) => {
     if (row.cpl0 === true || EXCLUDED.has(row.mnemonic)) return false;
     if (row.operands.some((text) => /^([CSA]|D[^X]|Mp)/.test(text) && text !== "CL")) return false;
     if (/^(push|pop)$/.test(row.mnemonic) && row.operands.length === 0) return false;
     if (row.mode !== undefined && (row.mode === "64") !== (bits === 64)) return false;
+    if (!onHost) return true;
     if (
       bits === 32 &&
       (row.unit !== undefined || /^vex/.test(row.encoding) || UNKNOWN32.has(row.mnemonic))

@@ -66,13 +66,16 @@ export class Generator {
   readonly #fx = new Int32Array(128);
   #basesChanged: boolean;
 
-  /** @param only Mnemonics to try; all without. */
-  constructor(random: Random, bits: 32 | 64, only?: RegExp) {
+  /**
+   * @param onHost The host's processor, or its KVM, has to know what is made.
+   * @param only Mnemonics to try; all without.
+   */
+  constructor(random: Random, bits: 32 | 64, onHost: boolean, only?: RegExp) {
     this.bits = bits;
     this.#basesChanged = bits === 64;
     this.#values = new Values(random);
     this.#encoder = new Encoder(this.#values);
-    const all = forms(bits);
+    const all = forms(bits, onHost);
     this.forms = all.filter(({ row }) => only === undefined || only.test(row.mnemonic));
     if (this.forms.length === 0) throw new RangeError("There is no such instruction");
     this.#simple = this.forms.filter((form) =>

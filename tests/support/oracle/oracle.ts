@@ -97,7 +97,7 @@ class Run {
     // A KVM that interprets ring 0 also emulates what faults in ring 3; a native one does not.
     const emulates = !this.#strict && probeKvm().ring0 !== "native";
     this.#comparison = new Comparison(reference.bytes, tested.bytes, this.#strict, emulates);
-    this.#generator = new Generator(new Random(seed), bits, only);
+    this.#generator = new Generator(new Random(seed), bits, !this.#strict, only);
     this.#pristine = new Uint8Array(reference.bytes.length);
   }
 
