@@ -1,9 +1,9 @@
 /** Bytes of WebAssembly code, as they are emitted. */
 
-import { Op, type Type } from "./opcodes.ts";
+import { Op, Simd, type Type } from "./opcodes.ts";
 
 /** Prefix of the vector instructions. */
-const SIMD = 0xfd;
+const PREFIX = 0xfd;
 
 /** Which memory an access goes to: the order of a module's imports. */
 export const Memory = {
@@ -109,7 +109,7 @@ export class CodeWriter {
 
   /** A vector instruction. */
   simd(op: number): void {
-    this.byte(SIMD);
+    this.byte(PREFIX);
     this.unsigned(op);
   }
 
@@ -117,6 +117,30 @@ export class CodeWriter {
   simdAccess(op: number, memory: Memory, offset = 0): void {
     this.simd(op);
     this.#memarg(memory, offset);
+  }
+
+  /** An access to one lane of a vector. */
+  simdLaneAccess(op: number, memory: Memory, lane: number): void {
+    this.simdAccess(op, memory);
+    this.byte(lane);
+  }
+
+  /** A vector instruction on one lane. */
+  simdLane(op: number, lane: number): void {
+    this.simd(op);
+    this.byte(lane);
+  }
+
+  /** SHUFFLE: the lanes by number, 16 of each of two vectors. */
+  shuffle(lanes: readonly number[]): void {
+    this.simd(Simd.SHUFFLE);
+    for (let i = 0; i < 16; i++) this.byte(lanes[i]);
+  }
+
+  /** A constant vector of 16 bytes. */
+  v128(bytes: Uint8Array): void {
+    this.simd(Simd.CONST);
+    this.append(bytes);
   }
 
   call(index: number): void {

@@ -13,7 +13,7 @@ import { SET_WORDS } from "../tlb.ts";
 import { CodeWriter, Memory } from "./code_writer.ts";
 import { FlagKind, Jit, Status } from "./layout.ts";
 import type { FunctionCode } from "./module_writer.ts";
-import { Op, Type } from "./opcodes.ts";
+import { Op, Simd, Type } from "./opcodes.ts";
 import { Types } from "./runtime.ts";
 
 /** Local variables of a region's function. */
@@ -51,16 +51,22 @@ export const Local = {
   I0: 34,
   V0: 35,
   V1: 36,
-  F0: 37,
-  F1: 38,
+  V2: 37,
+  F0: 38,
+  F1: 39,
+  F2: 40,
+  F3: 41,
+  /** XMM0; the other ones follow. Only functions that use them have these. */
+  XMM: 42,
 } as const;
 /** The variables' types behind the parameter. */
 const LOCALS: FunctionCode["locals"] = [
   [26, Type.I64],
   [8, Type.I32],
-  [2, Type.V128],
-  [2, Type.F64],
+  [3, Type.V128],
+  [4, Type.F64],
 ];
+const LOCALS_WITH_XMM: FunctionCode["locals"] = [...LOCALS, [16, Type.V128]];
 
 /** Functions that every region's module imports, by their indices. */
 export const Imported = { MISS: 0, FLAGS: 1 } as const;
@@ -87,6 +93,9 @@ const WRITE_SET = SET_WORDS * 4;
 const ENTRY_MASK = 0x3ff0;
 const PAGE_MASK = -4096;
 
+/** Where XMM0 is. */
+const XMM_AT = State.XSAVE + 160;
+
 /** See above. */
 export class Emitter {
   readonly code = new CodeWriter();
@@ -97,7 +106,12 @@ export class Emitter {
   /** General registers in local variables: read or written; written. */
   used = 0;
   changed = 0;
+  usedXmm = 0;
+  changedXmm = 0;
   usesFlags = false;
+  /** Checks that hold for the rest of the block: `emit/vector.ts`. */
+  sseChecked = false;
+  mxcsrChecked = false;
   known: KnownFlags | undefined = undefined;
   /** Whether anybody will see the current instruction's flags. */
   flagsWanted = true;
@@ -462,6 +476,11 @@ export class Emitter {
       out.access(Op.I64_LOAD, Memory.PRIVATE, State.GPR + reg * 8);
       out.set(Local.REG + reg);
     });
+    this.#each(this.usedXmm, (n) => {
+      out.i32(0);
+      out.simdAccess(Simd.LOAD, Memory.PRIVATE, XMM_AT + n * 16);
+      out.set(Local.XMM + n);
+    });
     for (const [local, at, op] of this.#words()) {
       out.i32(0);
       out.access(op === Op.I64_STORE ? Op.I64_LOAD : Op.I32_LOAD, Memory.PRIVATE, at);
@@ -477,6 +496,11 @@ export class Emitter {
       out.access(op, Memory.PRIVATE, at);
     };
     this.#each(this.changed, (reg) => store(Local.REG + reg, State.GPR + reg * 8, Op.I64_STORE));
+    this.#each(this.changedXmm, (n) => {
+      out.i32(0);
+      out.get(Local.XMM + n);
+      out.simdAccess(Simd.STORE, Memory.PRIVATE, XMM_AT + n * 16);
+    });
     for (const [local, at, op] of this.#words()) store(local, at, op);
     store(Local.RIP, State.RIP, Op.I64_STORE);
     out.get(Local.STATUS);
@@ -502,9 +526,10 @@ export class Emitter {
   }
 }
 
-/** A region's function with this code. */
-export function regionFunction(code: Uint8Array): FunctionCode {
-  return { type: Types.REGION, locals: LOCALS, code };
+/** The region's function whose code has been emitted. */
+export function regionFunction(e: Emitter): FunctionCode {
+  const locals = e.usedXmm === 0 ? LOCALS : LOCALS_WITH_XMM;
+  return { type: Types.REGION, locals, code: e.finish() };
 }
 
 /** Number of the register that an index of a view of `width` bytes (1, 2, 4 or 8) names. */

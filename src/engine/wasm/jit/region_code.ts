@@ -62,7 +62,7 @@ export function regionCode(
   e.end(); // BAIL: an instruction cannot be finished
   bail(e);
   e.end(); // EXIT
-  return regionFunction(e.finish());
+  return regionFunction(e);
 }
 
 /** Restores the budget for what has not run, and names the instruction. */
@@ -97,6 +97,7 @@ function emitBlock(
   e.open(Op.LOOP);
   e.depthOfSelf = e.depth;
   e.known = undefined;
+  e.sseChecked = e.mxcsrChecked = false;
   e.counted = steps ? insns.length - 1 : insns.length;
   if (e.counted > 0) takeBudget(e, offset);
   const wanted = wantedFlags(insns, e.is64);

@@ -14,6 +14,9 @@ import { SHIFTS } from "./shift.ts";
 import { STACK } from "./stack.ts";
 import { STRING } from "./string.ts";
 import { SYSTEM } from "./system.ts";
+import { VECTOR_INTEGER } from "./vector_integer.ts";
+import { VECTOR_MOVE } from "./vector_move.ts";
+import { VECTOR_SHUFFLE } from "./vector_shuffle.ts";
 
 const EXTENSIONS: Emissions = {
   movzx: extension(false),
@@ -34,6 +37,9 @@ const EMISSIONS = new Map<string, Emission>(
     STACK,
     STRING,
     SYSTEM,
+    VECTOR_INTEGER,
+    VECTOR_MOVE,
+    VECTOR_SHUFFLE,
   ].flatMap((family) => Object.entries(family)),
 );
 
