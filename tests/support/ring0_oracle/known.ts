@@ -185,9 +185,11 @@ export const KNOWN: readonly Known[] = [
     (seen) => seen.opcode === "0f 35" && seen.startFlags !== (seen.startFlags & ~Flag.IOPL),
   ),
   emulator(
-    "a far CALL from 64-bit mode pushes when CS is changed already: #SS for a null SS",
+    "a far CALL from 64-bit mode pushes when CS is changed already: by the new mode's rules",
     "SDM 2A CALL: pushes come first",
-    (seen) => /^ff [15d]/.test(seen.opcode) && seen.bits === 64 && seen.nativeVector === Vector.SS,
+    (seen) =>
+      /^ff [159][89a-f]/.test(seen.opcode) && seen.bits === 64 &&
+      (seen.nativeVector === Vector.SS || seen.onlyInterpreterFaults),
   ),
   emulator(
     "RETF takes its immediate operand for signed",
