@@ -56,7 +56,10 @@ export class ProgramWriter {
     for (let block = 0; block < count; block++) {
       blocks.push(this.#bytes.length);
       const end = Math.min(room * (block + 1) - 10, this.#bytes.length + 1 + r.below(48));
-      do this.#instruction(); while (this.#bytes.length < end);
+      do {
+        this.#instruction();
+        if (r.oneIn(4)) this.#readFlags();
+      } while (this.#bytes.length < end);
       this.#end(block);
     }
     this.#relative(0xe9, r.below(count));
@@ -74,7 +77,7 @@ export class ProgramWriter {
 
   #immediate(bytes: number): void {
     const r = this.#random;
-    const value = r.oneIn(2) ? r.below(256) - 128 : r.u32();
+    const value = r.oneIn(3) ? r.below(3) - 1 : r.oneIn(2) ? r.below(256) - 128 : r.u32();
     for (let i = 0; i < bytes; i++) this.#emit(i < 4 ? value >> i * 8 & 255 : value >> 31 & 255);
   }
 
@@ -91,13 +94,27 @@ export class ProgramWriter {
     this.#emit(0);
   }
 
+  /** SETcc, CMOVcc, ADC, SBB of registers: what becomes of the flags at once. */
+  #readFlags(): void {
+    const r = this.#random;
+    const cc = r.below(16);
+    switch (r.below(3)) {
+      case 0:
+        return this.#modrm(1, 0x0f90 | cc, 0, { memory: false });
+      case 1:
+        return this.#modrm(this.#wide(), 0x0f40 | cc, this.#value(), { memory: false });
+      default:
+        return this.#modrm(this.#wide(), r.pick([0x13, 0x1b]), this.#value(), { memory: false });
+    }
+  }
+
   /** How a block ends: most of them by a branch, near or short. */
   #end(block: number): void {
     const r = this.#random;
     const any = r.below(this.#blocks);
     const back = r.below(block + 1);
     const cc = r.below(16);
-    switch (r.below(15)) {
+    switch (r.below(16)) {
       case 0:
       case 1:
         return this.#relative(0x0f80 | cc, any);
@@ -116,6 +133,11 @@ export class ProgramWriter {
       case 7:
       case 8:
         return this.#relative(0xe8, any);
+      case 14: // by any operand, or to anywhere
+        if (r.oneIn(3)) return this.#modrm(4, 0xff, r.oneIn(2) ? 2 : 4);
+        if (!r.oneIn(4)) return;
+        this.#emit(r.pick([0xe8, 0xe9]));
+        return this.#immediate(4);
       case 9: // ret
         return r.oneIn(4) ? this.#emit(0xc2, 8 * r.below(3), 0) : this.#emit(0xc3);
       case 10: // call, jump by register

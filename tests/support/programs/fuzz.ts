@@ -12,7 +12,7 @@ import type { GuestMemory } from "../../../src/memory/guest_memory.ts";
 import { Random } from "../random.ts";
 import { QuietApic, RecordingBus, wasmEngine } from "../wasm_guest.ts";
 import { type Program, ProgramWriter } from "./code.ts";
-import { type Bits, buildImage, highBase, setBase, startState } from "./image.ts";
+import { bases, type Bits, buildImage, setBase, startState } from "./image.ts";
 import {
   At,
   CODE_PAGES,
@@ -51,10 +51,15 @@ export interface FuzzResult {
 }
 
 /** Instructions of a run at most. */
-const MAX_RUN = 240;
+const MAX_RUN = 160;
 /** RFLAGS: the status flags and DF are drawn, IF is set as a rule. */
 const STATUS = 0x8d5;
 const IF = 0x200, DF = 0x400;
+
+/** Numbers at the limits of operand sizes. */
+const EDGES = [0n, 1n, -1n, 0x7fn, 0x80n, 0x7fffn, 0x8000n, 0x7fff_ffffn, 0x8000_0000n].flatMap(
+  (n) => [n, n << 32n, n | ~0xffffn],
+);
 
 /** A timer that the test raises. */
 class TimerApic extends QuietApic {
@@ -89,7 +94,10 @@ class HashingBus extends RecordingBus {
     for (let i = 0; i < size; i++) into.setUint8(at + i, this.#mix(gpa + i) >>> 13);
   }
   override writeMmio(_vcpu: number, gpa: number, size: number, from: DataView, at: number): void {
-    for (let i = 0; i < size; i++) this.#mix(gpa + i ^ from.getUint8(at + i) << 20);
+    for (let i = 0; i < size; i++) {
+      this.#mix(gpa + i);
+      this.#mix(from.getUint8(at + i));
+    }
   }
 }
 
@@ -190,7 +198,6 @@ class Fuzz {
 
   /** Fills the code with programs and the data with numbers. */
   #write(): Program[] {
-    const r = this.#random;
     const programs: Program[] = [];
     const pristine = this.#pristine;
     pristine.fill(0xf4, At.CODE, At.CODE + CODE_PAGES * PAGE_SIZE);
@@ -200,7 +207,8 @@ class Fuzz {
       pristine.set(program.code, At.CODE + offset);
       programs.push(program);
     }
-    for (let at = At.DATA; at < At.CODE; at++) pristine[at] = r.oneIn(4) ? r.u32() : 0;
+    const data = new BigInt64Array(pristine.buffer, At.DATA, (At.CODE - At.DATA) / 8);
+    for (let n = 0; n < data.length; n++) data[n] = this.#number();
     for (const side of [this.#reference, this.#tested]) side.bytes.set(pristine);
     const start = startState(this.#options.bits, 0);
     this.#reference.renew(start);
@@ -234,7 +242,7 @@ class Fuzz {
     const { bits, modifying } = this.#options;
     const ring = r.oneIn(bits === 64 ? 3 : 6) ? 0 : 3;
     const state = startState(bits, ring);
-    const base = r.oneIn(3) ? highBase(bits) : 0n;
+    const base = r.pick(bases(bits));
     const code = base + BigInt(Linear.CODE + slotOffset(i));
     const address = (block: number) => code + BigInt(program.blocks[block]);
     const any = () => address(r.below(program.blocks.length));
@@ -260,9 +268,11 @@ class Fuzz {
 
   #number(): bigint {
     const r = this.#random;
-    switch (r.below(4)) {
+    switch (r.below(5)) {
       case 0:
         return BigInt(r.below(16));
+      case 3:
+        return r.pick(EDGES);
       case 1:
         return BigInt(r.u32() >> r.below(32));
       case 2:

@@ -95,6 +95,7 @@ function buildPaging(memory: GuestMemory, bits: Bits): void {
     for (const [above, next] of [[At.ROOT, At.PDPT], [At.PDPT, At.PD], [At.PD, At.PT]]) {
       for (const index of [0, 511]) entry(above, index, next | table);
     }
+    entry(At.ROOT, 255, At.PDPT | table); // the end of the lower half
   } else {
     for (const index of [0, 1023]) entry(At.ROOT, index, At.PT | table);
   }
@@ -174,9 +175,12 @@ export function setBase(state: CpuState, seg: number, ring: 0 | 3, base: bigint)
   state.setSegment(seg, { base, limit: 0xffff_ffff, selector, attributes });
 }
 
-/** What is added to an address for the same page at the end of the address space. */
-export function highBase(bits: Bits): bigint {
-  return bits === 64
-    ? 0xffff_ffff_ffff_ffffn - BigInt(MAPPED[64]) + 1n
-    : BigInt(2 ** 32 - MAPPED[32]);
+/**
+ * What may be added to an address for the same page: 0, and what leads to the end of the address space,
+ * or of the lower half of it.
+ */
+export function bases(bits: Bits): readonly bigint[] {
+  if (bits === 32) return [0n, BigInt(2 ** 32 - MAPPED[32])];
+  const size = BigInt(MAPPED[64]);
+  return [0n, 2n ** 64n - size, 2n ** 47n - size];
 }
