@@ -33,6 +33,8 @@ const HLT = 0xf4;
 /** TEST RBX, RBX: nobody sees the flags before. */
 const TEST = "48 85 db";
 
+/** Offset in the XSAVE area: which of its parts count (SDM 1 §13.4.2). */
+const XSTATE_BV = 512;
 /** CR4: PAE, OSFXSR, OSXMMEXCPT. */
 const CR4 = 0x620;
 /** Random MXCSRs among: the default, with PE, single exceptions unmasked, rounding, FTZ and DAZ. */
@@ -139,6 +141,7 @@ function initialState(): CpuState {
   const state = long64State({ rip: CODE_AT, cr3: TABLES_AT, gdt, selectors: { cs: 8, ds: 16 } });
   state.setTable(State.IDTR, IDT_AT, VECTORS * 16 - 1);
   state.set(State.CR4, CR4);
+  state.set(State.XSAVE + XSTATE_BV, 2); // XMM registers are not as after reset
   return state;
 }
 

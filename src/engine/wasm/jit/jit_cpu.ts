@@ -76,8 +76,8 @@ export class JitCpu {
       },
     });
     this.#exports = exports as unknown as RuntimeExports;
-    const { miss, flags } = exports;
-    this.#imports = { [NAMESPACE]: { ...memories, miss, flags } };
+    const { miss, flags, floats } = exports;
+    this.#imports = { [NAMESPACE]: { ...memories, miss, flags, floats } };
   }
 
   /** Puts the functions of a region's batch into the table. */

@@ -5,14 +5,15 @@
 
 import { State } from "../../../cpu/state.ts";
 import { CodeWriter, Memory } from "./code_writer.ts";
+import { floatRule } from "./float_rules.ts";
 import { FlagKind, Jit, JUMP_BITS, JUMPS_AT, Status } from "./layout.ts";
 import { type FunctionCode, type Signature, writeModule } from "./module_writer.ts";
 import { Op, Type } from "./opcodes.ts";
 
-const { I32, I64 } = Type;
+const { I32, I64, F64 } = Type;
 
 /** Types of functions, by their indices in all modules. */
-export const Types = { REGION: 0, MISS: 1, FLAGS: 2, GET: 3, FILL: 4 } as const;
+export const Types = { REGION: 0, MISS: 1, FLAGS: 2, GET: 3, FILL: 4, FLOATS: 5 } as const;
 /** @see Types */
 export const SIGNATURES: readonly Signature[] = [
   { params: [I32], results: [I32] },
@@ -20,6 +21,7 @@ export const SIGNATURES: readonly Signature[] = [
   { params: [I32, I64, I64, I64], results: [I32] },
   { params: [], results: [I32] },
   { params: [I32, I32, I32], results: [I32] },
+  { params: [I32, F64, F64, F64], results: [I32] },
 ];
 
 /** What the runtime offers. */
@@ -32,6 +34,8 @@ export interface RuntimeExports {
   readonly flags: WebAssembly.ExportValue;
   /** Fills the TLB for a region; for regions. */
   readonly miss: WebAssembly.ExportValue;
+  /** `floatRule`; for regions. */
+  readonly floats: WebAssembly.ExportValue;
 }
 
 /** The module of the runtime. */
@@ -40,7 +44,7 @@ export function runtimeModule(): Uint8Array<ArrayBuffer> {
     types: SIGNATURES,
     // `step` interprets an instruction: 1 to go on. `fill`: see `Miss`.
     imports: [["step", Types.GET], ["fill", Types.FILL]],
-    functions: [dispatcher(), statusFlags(), flags(), miss()],
+    functions: [dispatcher(), statusFlags(), flags(), miss(), floatRule(Types.FLOATS)],
   });
 }
 const Imported = { STEP: 0, FILL: 1 } as const;

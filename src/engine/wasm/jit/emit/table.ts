@@ -7,6 +7,8 @@ import { BITS } from "./bits.ts";
 import { BMI } from "./bmi.ts";
 import { canAddress, type Emission, type Emissions } from "./emit.ts";
 import { EXCHANGE } from "./exchange.ts";
+import { FLOAT_CONVERT } from "./float_convert.ts";
+import { FLOAT_SCALAR } from "./float_scalar.ts";
 import { LOGIC } from "./logic.ts";
 import { emitExtension, FROM_SEGMENT, MOVE } from "./move.ts";
 import { MULTIPLY } from "./multiply.ts";
@@ -30,6 +32,8 @@ const EMISSIONS = new Map<string, Emission>(
     BMI,
     EXCHANGE,
     EXTENSIONS,
+    FLOAT_CONVERT,
+    FLOAT_SCALAR,
     LOGIC,
     MOVE,
     MULTIPLY,

@@ -73,7 +73,7 @@ for (const [name, opcodes] of Object.entries(TWO_OPERANDS)) {
   check(
     name,
     opcodes.flatMap((opcode) =>
-      ["ca", "c9", "0e", "46 08"].map((modrm) => `66 0f ${opcode} ${modrm}`)
+      ["ca", "c9", "0e", "46 10"].map((modrm) => `66 0f ${opcode} ${modrm}`)
     ),
   );
 }
@@ -135,7 +135,7 @@ const MOVES = [
 ];
 check(
   "moves",
-  MOVES.flatMap((opcode) => ["ca", "c9", "0e", "4e 03"].map((modrm) => `${opcode} ${modrm}`)),
+  MOVES.flatMap((opcode) => ["ca", "c9", "0e", "4e 30"].map((modrm) => `${opcode} ${modrm}`)),
 );
 const MEMORY_MOVES = [
   "66 0f 12",
@@ -152,7 +152,7 @@ const MEMORY_MOVES = [
 ];
 check(
   "moves with memory",
-  MEMORY_MOVES.flatMap((opcode) => ["0e", "4e 03"].map((modrm) => `${opcode} ${modrm}`)),
+  MEMORY_MOVES.flatMap((opcode) => ["0e", "4e 30"].map((modrm) => `${opcode} ${modrm}`)),
 );
 check("moves with general registers", [
   "66 0f 6e ca",
