@@ -5,6 +5,7 @@
  */
 
 import { gpa, PAGE_SIZE } from "../../../src/base/u64.ts";
+import { Cr0, Cr4 } from "../../../src/cpu/modes.ts";
 import { CpuState, Seg, State, STATE_BYTES } from "../../../src/cpu/state.ts";
 import { ExitCode } from "../../../src/engine/engine.ts";
 import type { WasmEngine } from "../../../src/engine/wasm/wasm_engine.ts";
@@ -256,6 +257,9 @@ class Fuzz {
     state.set(State.RIP, address(0));
     const status = r.u32() & STATUS | 2 | (r.oneIn(8) ? DF : 0) | (r.oneIn(6) ? 0 : IF);
     state.set(State.RFLAGS, status);
+    // SSE instructions raise #NM, or are none.
+    if (r.oneIn(16)) state.set(State.CR0, state.get(State.CR0) | BigInt(Cr0.TS));
+    if (r.oneIn(16)) state.set(State.CR4, state.get(State.CR4) & ~BigInt(Cr4.OSFXSR));
     setBase(state, Seg.FS, ring, bits === 64 ? base + BigInt(Linear.DATA + 0x100) : 0x10_0100n);
     setBase(state, Seg.GS, ring, base + BigInt(Linear.DATA + 0x900));
     const variables = new BigInt64Array(20);

@@ -32,8 +32,12 @@ const MAX_FUNCTIONS = 1 << 20;
 
 /** vCPUs at most. */
 const MAX_CPUS = 8;
-/** In the order of `Imported`. */
-const IMPORTS = [["miss", Types.MISS], ["flags", Types.FLAGS], ["floats", Types.FLOATS]] as const;
+/** What modules of regions import, in the order of `Imported`. */
+export const IMPORTS = [
+  ["miss", Types.MISS],
+  ["flags", Types.FLAGS],
+  ["floats", Types.FLOATS],
+] as const;
 
 /** Options of a translator. */
 export interface JitOptions {
