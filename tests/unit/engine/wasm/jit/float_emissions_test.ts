@@ -14,9 +14,15 @@ const STATES = 250;
 
 const OPERANDS = ["ca", "c9", "0e"];
 const ARITHMETIC = ["51", "58", "59", "5c", "5d", "5e", "5f"];
+const packed = (opcode: string) => [`66 0f ${opcode}`, `0f ${opcode}`];
 const scalar = (opcode: string) => [`f2 0f ${opcode}`, `f3 0f ${opcode}`];
 
 check("scalar arithmetic", ARITHMETIC.flatMap(scalar).flatMap(withOperands));
+check("packed arithmetic", ARITHMETIC.flatMap(packed).flatMap(withOperands));
+check(
+  "packed comparisons to masks",
+  packed("c2").flatMap((opcode) => Array.from({ length: 8 }, (_, i) => `${opcode} ca 0${i}`)),
+);
 check(
   "scalar comparisons to flags",
   ["0f 2e", "66 0f 2e", "0f 2f", "66 0f 2f"].flatMap(withOperands),
@@ -63,16 +69,22 @@ function check(name: string, forms: readonly string[]): void {
 
 Deno.test("exact results of doubles are left to translated code before PE is set", () => {
   const random = new Random(SEED);
-  for (const form of ["f2 0f 58 ca", "f2 0f 5c ca", "f2 0f 59 ca", "f2 0f 5e ca", "f2 0f 51 ca"]) {
-    const rig = new JitRig(form);
-    for (let i = 0; i < STATES; i++) {
-      const by = random.below(1000) + 1;
-      rig.check(random, (state) => {
-        state.view.setUint32(State.XSAVE + 24, 0x1f80, true);
-        state.view.setFloat64(State.XSAVE + 160 + 16, by * (random.below(2000) + 1), true);
-        state.view.setFloat64(State.XSAVE + 160 + 32, form.includes("51") ? by * by : by, true);
-      });
+  for (const opcode of ["58", "5c", "59", "5e", "51"]) {
+    for (const prefix of ["f2", "66"]) {
+      const form = `${prefix} 0f ${opcode} ca`;
+      const rig = new JitRig(form);
+      for (let i = 0; i < STATES; i++) {
+        const by = random.below(1000) + 1;
+        rig.check(random, (state) => {
+          state.view.setUint32(State.XSAVE + 24, 0x1f80, true);
+          for (const lane of [0, 8]) {
+            const at = State.XSAVE + 160 + lane;
+            state.view.setFloat64(at + 16, by * random.below(2000), true);
+            state.view.setFloat64(at + 32, form.includes("51") ? by * by : by, true);
+          }
+        });
+      }
+      assert(rig.bails === 0, `${form}: ${rig.bails}`);
     }
-    assert(rig.bails === 0, `${form}: ${rig.bails}`);
   }
 });
