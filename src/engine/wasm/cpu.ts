@@ -108,6 +108,8 @@ export interface CpuParts {
 /** One vCPU. */
 export class Cpu {
   readonly index: number;
+  /** The guest's only vCPU: there is none to yield to. */
+  readonly isAlone: boolean;
   readonly memory: WebAssembly.Memory;
   /** The state and the TLB, as words, and by other widths: views of the same bytes. */
   readonly s: Int32Array;
@@ -224,6 +226,7 @@ export class Cpu {
 
   constructor(parts: CpuParts) {
     this.index = parts.index;
+    this.isAlone = parts.bus.localApics.length === 1;
     this.memory = new WebAssembly.Memory({ initial: PRIVATE_BYTES / 65536 });
     const { buffer } = this.memory;
     this.s = new Int32Array(buffer);

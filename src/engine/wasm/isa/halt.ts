@@ -16,7 +16,7 @@ function hlt(cpu: Cpu): void {
 }
 
 function pause(cpu: Cpu): void {
-  cpu.attention |= Attention.YIELD;
+  if (!cpu.isAlone) cpu.attention |= Attention.YIELD;
 }
 
 /** #UD for programs (SDM 2B MONITOR, MWAIT): the privilege check comes first. */
