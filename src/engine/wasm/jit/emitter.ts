@@ -85,6 +85,8 @@ export interface KnownFlags {
   readonly kind: FlagKind;
   /** ADD and SUB: no carry went in. RESULT: CF, AF and OF are 0. */
   readonly plain: boolean;
+  /** `LOW_32`. */
+  readonly low32: boolean;
 }
 
 /** Bytes from a TLB set to the one of writes. */

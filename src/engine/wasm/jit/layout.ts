@@ -39,7 +39,7 @@ export const JUMPS_END = JUMPS_AT + (16 << JUMP_BITS);
 
 /**
  * How the six status flags are found. Operands and result are sign-extended to 64 bits, so that the
- * rules are the same for all operand sizes.
+ * rules are the same for all operand sizes; or, with `LOW_32`, their lower halves count.
  */
 export const FlagKind = {
   /** In their places in the low word of B. */
@@ -53,6 +53,8 @@ export const FlagKind = {
   /** Of the signed product of A and B, cut to the result: CF and OF where that lost anything. */
   PRODUCT: 4,
 } as const;
+/** Added to a kind: A, B and the result have 32 bits and whatever above them. */
+export const LOW_32 = 8;
 export type FlagKind = typeof FlagKind[keyof typeof FlagKind];
 
 /** What a region's function returns. */

@@ -6,7 +6,7 @@
 import { State } from "../../../cpu/state.ts";
 import { CodeWriter, Memory } from "./code_writer.ts";
 import { floatRule } from "./float_rules.ts";
-import { FlagKind, Jit, JUMP_BITS, JUMPS_AT, Status } from "./layout.ts";
+import { FlagKind, Jit, JUMP_BITS, JUMPS_AT, LOW_32, Status } from "./layout.ts";
 import { type FunctionCode, type Signature, writeModule } from "./module_writer.ts";
 import { Op, Type } from "./opcodes.ts";
 
@@ -139,6 +139,20 @@ function flags(): FunctionCode {
   code.op(Op.RETURN);
   code.end();
   code.get(kind);
+  code.i32(LOW_32);
+  code.op(Op.I32_GE_U);
+  code.open(Op.IF, Type.NONE);
+  for (const value of [a, b, result]) {
+    code.get(value);
+    code.op(Op.I64_EXTEND32_S);
+    code.set(value);
+  }
+  code.get(kind);
+  code.i32(LOW_32);
+  code.op(Op.I32_SUB);
+  code.set(kind);
+  code.end();
+  code.get(kind);
   code.i32(FlagKind.PRODUCT);
   code.op(Op.I32_EQ);
   code.open(Op.IF, Type.NONE);
@@ -182,8 +196,14 @@ function flags(): FunctionCode {
   return { type: Types.FLAGS, locals: [[1, I32]], code: code.bytes.slice(), name: "flags" };
 }
 
-/** CF in bit 0: a carry out of the top where both have a one, or one has and the sum has not. */
-export function carryOfSum(code: CodeWriter, a: number, b: number, result: number): void {
+/** CF in bit 0: a carry out of bit `top` where both have a one, or one has and the sum has not. */
+export function carryOfSum(
+  code: CodeWriter,
+  a: number,
+  b: number,
+  result: number,
+  top = 63,
+): void {
   code.get(a);
   code.get(b);
   code.op(Op.I64_AND);
@@ -195,11 +215,20 @@ export function carryOfSum(code: CodeWriter, a: number, b: number, result: numbe
   code.op(Op.I64_XOR);
   code.op(Op.I64_AND);
   code.op(Op.I64_OR);
-  topBit(code, 63);
+  topBit(code, top);
+  if (top === 63) return;
+  code.i32(1);
+  code.op(Op.I32_AND);
 }
 
 /** CF in bit 0: a borrow where the subtrahend alone has a one, or where result and that agree. */
-export function borrowOfDifference(code: CodeWriter, a: number, b: number, result: number): void {
+export function borrowOfDifference(
+  code: CodeWriter,
+  a: number,
+  b: number,
+  result: number,
+  top = 63,
+): void {
   const notA = () => {
     code.get(a);
     code.i64(-1);
@@ -214,7 +243,10 @@ export function borrowOfDifference(code: CodeWriter, a: number, b: number, resul
   code.get(result);
   code.op(Op.I64_AND);
   code.op(Op.I64_OR);
-  topBit(code, 63);
+  topBit(code, top);
+  if (top === 63) return;
+  code.i32(1);
+  code.op(Op.I32_AND);
 }
 
 /** OF in bit 11. */

@@ -4,7 +4,7 @@ import { type Emitter, Extend, Local } from "../emitter.ts";
 import { FlagKind } from "../layout.ts";
 import { Op } from "../opcodes.ts";
 import type { Emissions } from "./emit.ts";
-import { pushCarry, setFlagKind } from "./flags.ts";
+import { flagExtension, pushCarry, setFlagKind } from "./flags.ts";
 
 const { FLAG_A, FLAG_B, FLAG_RESULT, T0, T1 } = Local;
 
@@ -21,15 +21,15 @@ function binary(e: Emitter, width: number, op: Op, kind: FlagKind): void {
     code.set(T0);
     return e.writeDestination(width, T0);
   }
-  e.readSource(width, Extend.SIGN);
+  e.readSource(width, flagExtension(width));
   code.set(FLAG_B);
-  e.fetchDestination(width, Extend.SIGN);
+  e.fetchDestination(width, flagExtension(width));
   code.tee(FLAG_A);
   code.get(FLAG_B);
   code.op(op);
-  e.extend(width, Extend.SIGN);
+  e.extend(width, flagExtension(width));
   code.set(FLAG_RESULT);
-  setFlagKind(e, kind, true);
+  setFlagKind(e, kind, true, width === 4);
   e.writeDestination(width, FLAG_RESULT);
 }
 
@@ -37,37 +37,37 @@ function binary(e: Emitter, width: number, op: Op, kind: FlagKind): void {
 function binaryWithCarry(e: Emitter, width: number, op: Op, kind: FlagKind): void {
   const { code } = e;
   e.checkDestination(width);
-  e.readSource(width, Extend.SIGN);
+  e.readSource(width, flagExtension(width));
   code.set(T0);
   pushCarry(e);
   code.op(Op.I64_EXTEND_I32_U);
   code.set(T1);
-  e.fetchDestination(width, Extend.SIGN);
+  e.fetchDestination(width, flagExtension(width));
   code.tee(FLAG_A);
   code.get(T0);
   code.tee(FLAG_B);
   code.op(op);
   code.get(T1);
   code.op(op);
-  e.extend(width, Extend.SIGN);
+  e.extend(width, flagExtension(width));
   code.set(FLAG_RESULT);
-  setFlagKind(e, kind);
+  setFlagKind(e, kind, false, width === 4);
   e.writeDestination(width, FLAG_RESULT);
 }
 
 function compare(e: Emitter, width: number): void {
   const { code } = e;
-  e.readSource(width, Extend.SIGN);
+  e.readSource(width, flagExtension(width));
   code.set(T0);
-  e.readDestination(width, Extend.SIGN);
+  e.readDestination(width, flagExtension(width));
   if (!e.flagsWanted) return code.op(Op.DROP);
   code.tee(FLAG_A);
   code.get(T0);
   code.tee(FLAG_B);
   code.op(Op.I64_SUB);
-  e.extend(width, Extend.SIGN);
+  e.extend(width, flagExtension(width));
   code.set(FLAG_RESULT);
-  setFlagKind(e, FlagKind.SUB, true);
+  setFlagKind(e, FlagKind.SUB, true, width === 4);
 }
 
 function negate(e: Emitter, width: number): void {

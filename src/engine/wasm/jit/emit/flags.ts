@@ -1,8 +1,7 @@
 /** Status flags in translated code: how an instruction leaves them, and conditions on them. */
 
-import type { Emitter } from "../emitter.ts";
-import { Imported, Local } from "../emitter.ts";
-import { FlagKind } from "../layout.ts";
+import { type Emitter, Extend, Imported, type KnownFlags, Local } from "../emitter.ts";
+import { FlagKind, LOW_32 } from "../layout.ts";
 import { Op } from "../opcodes.ts";
 import { borrowOfDifference, carryOfSum, parityOf } from "../runtime.ts";
 
@@ -14,19 +13,27 @@ const SF = 0x80;
 const OF = 0x800;
 
 /** The flags are of this kind from here on; what they are made of is in the variables. */
-export function setFlagKind(e: Emitter, kind: FlagKind, plain = false): void {
+export function setFlagKind(e: Emitter, kind: FlagKind, plain = false, low32 = false): void {
   e.usesFlags = true;
-  e.code.i32(kind);
+  e.code.i32(low32 ? kind + LOW_32 : kind);
   e.code.set(Local.FLAG_KIND);
-  e.known = { kind, plain };
+  e.known = { kind, plain, low32 };
+}
+
+/**
+ * How operands are read for the flags of an operation on `width` bytes, whose kind gets `low32` for
+ * 32 bits: so they need no extension.
+ */
+export function flagExtension(width: number): Extend {
+  return width === 4 ? Extend.ANY : Extend.SIGN;
 }
 
 /** Pops the result of an instruction that clears CF, AF and OF: the variable has it too. */
-export function setLogicFlags(e: Emitter): void {
+export function setLogicFlags(e: Emitter, low32 = false): void {
   e.code.set(Local.FLAG_RESULT);
   e.code.i64(0);
   e.code.set(Local.FLAG_B);
-  setFlagKind(e, FlagKind.RESULT, true);
+  setFlagKind(e, FlagKind.RESULT, true, low32);
 }
 
 /** Pushes all status flags in their places (i32). */
@@ -53,17 +60,13 @@ export function pushCarry(e: Emitter): void {
   e.usesFlags = true;
   switch (known?.kind) {
     case FlagKind.ADD:
-      if (!known.plain) return carryOfSum(code, Local.FLAG_A, Local.FLAG_B, Local.FLAG_RESULT);
-      code.get(Local.FLAG_RESULT);
-      code.get(Local.FLAG_A);
-      return code.op(Op.I64_LT_U);
+      if (known.plain) return compare(e, Local.FLAG_RESULT, Local.FLAG_A, Op.I64_LT_U);
+      carryOfSum(code, Local.FLAG_A, Local.FLAG_B, Local.FLAG_RESULT, topOf(known));
+      return;
     case FlagKind.SUB:
-      if (!known.plain) {
-        return borrowOfDifference(code, Local.FLAG_A, Local.FLAG_B, Local.FLAG_RESULT);
-      }
-      code.get(Local.FLAG_A);
-      code.get(Local.FLAG_B);
-      return code.op(Op.I64_LT_U);
+      if (known.plain) return compare(e, Local.FLAG_A, Local.FLAG_B, Op.I64_LT_U);
+      borrowOfDifference(code, Local.FLAG_A, Local.FLAG_B, Local.FLAG_RESULT, topOf(known));
+      return;
     case FlagKind.RESULT:
       if (known.plain) return code.i32(0);
       return testBits(e, CF);
@@ -74,6 +77,38 @@ export function pushCarry(e: Emitter): void {
       code.i32(CF);
       code.op(Op.I32_AND);
   }
+}
+
+/** Position of the top bit that counts. */
+function topOf(known: KnownFlags): number {
+  return known.low32 ? 31 : 63;
+}
+
+/** From a comparison of 64 bits to the one of 32. */
+const TO_32 = Op.I64_EQZ - Op.I32_EQZ;
+
+/** Pushes the comparison of two variables, in as many bits as count. */
+function compare(e: Emitter, a: number, b: number, op: Op): void {
+  const { code } = e;
+  const low32 = e.known!.low32;
+  code.get(a);
+  if (low32) code.op(Op.I32_WRAP_I64);
+  code.get(b);
+  if (low32) code.op(Op.I32_WRAP_I64);
+  code.op((low32 ? op - TO_32 : op) as Op);
+}
+
+/** Pushes the comparison of the result with 0. */
+function compareResult(e: Emitter, op: Op): void {
+  const { code } = e;
+  const low32 = e.known!.low32;
+  code.get(Local.FLAG_RESULT);
+  if (low32) code.op(Op.I32_WRAP_I64);
+  if (op !== Op.I64_EQZ) {
+    if (low32) code.i32(0);
+    else code.i64(0);
+  }
+  code.op((low32 ? op - TO_32 : op) as Op);
 }
 
 /** Pushes bits of `FLAG_B` (i32). */
@@ -96,17 +131,13 @@ export function pushCondition(e: Emitter, cc: number): void {
 function pushKnown(e: Emitter, cc: number): boolean {
   const { code, known } = e;
   if (known === undefined || known.kind === FlagKind.EXPLICIT) return false;
-  const result = (op: Op) => {
-    code.get(Local.FLAG_RESULT);
-    if (op !== Op.I64_EQZ) code.i64(0);
-    code.op(op);
-    return true;
-  };
   switch (cc) {
     case 4:
-      return result(Op.I64_EQZ);
+      compareResult(e, Op.I64_EQZ);
+      return true;
     case 8:
-      return result(Op.I64_LT_S);
+      compareResult(e, Op.I64_LT_S);
+      return true;
     case 10:
       parityOf(code, Local.FLAG_RESULT);
       return true;
@@ -123,14 +154,12 @@ function pushKnown(e: Emitter, cc: number): boolean {
       ? Op.I64_LE_S
       : undefined;
     if (op === undefined) return false;
-    code.get(Local.FLAG_A);
-    code.get(Local.FLAG_B);
-    code.op(op);
+    compare(e, Local.FLAG_A, Local.FLAG_B, op);
     return true;
   }
   if (known.plain && known.kind === FlagKind.RESULT) {
     if (cc === 0) code.i32(0);
-    else result(cc === 6 ? Op.I64_EQZ : cc === 12 ? Op.I64_LT_S : Op.I64_LE_S);
+    else compareResult(e, cc === 6 ? Op.I64_EQZ : cc === 12 ? Op.I64_LT_S : Op.I64_LE_S);
     return true;
   }
   return false;

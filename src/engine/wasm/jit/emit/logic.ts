@@ -3,14 +3,14 @@
 import { type Emitter, Extend, Local } from "../emitter.ts";
 import { Op } from "../opcodes.ts";
 import type { Emissions } from "./emit.ts";
-import { setLogicFlags } from "./flags.ts";
+import { flagExtension, setLogicFlags } from "./flags.ts";
 
 const { FLAG_RESULT, T0 } = Local;
 
 function binary(e: Emitter, width: number, op: Op): void {
   const { code, insn } = e;
   e.checkDestination(width);
-  const extend = e.flagsWanted ? Extend.SIGN : Extend.ANY;
+  const extend = e.flagsWanted ? flagExtension(width) : Extend.ANY;
   // XOR of a register with itself is how code spells 0.
   if (op === Op.I64_XOR && insn.dst >= 0 && insn.dst === insn.src) code.i64(0);
   else {
@@ -24,21 +24,21 @@ function binary(e: Emitter, width: number, op: Op): void {
     code.set(T0);
     return e.writeDestination(width, T0);
   }
-  setLogicFlags(e);
+  setLogicFlags(e, width === 4);
   e.writeDestination(width, FLAG_RESULT);
 }
 
 function test(e: Emitter, width: number): void {
   const { code, insn } = e;
-  if (insn.dst >= 0 && insn.dst === insn.src) e.readRegister(insn.dst, width, Extend.SIGN);
+  if (insn.dst >= 0 && insn.dst === insn.src) e.readRegister(insn.dst, width, flagExtension(width));
   else {
-    e.readSource(width, Extend.SIGN);
+    e.readSource(width, flagExtension(width));
     code.set(T0);
-    e.readDestination(width, Extend.SIGN);
+    e.readDestination(width, flagExtension(width));
     code.get(T0);
     code.op(Op.I64_AND);
   }
-  if (e.flagsWanted) setLogicFlags(e);
+  if (e.flagsWanted) setLogicFlags(e, width === 4);
   else code.op(Op.DROP);
 }
 
