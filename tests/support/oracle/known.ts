@@ -14,11 +14,14 @@ export const Lenient = {
   TRANSCENDENTAL: 8,
   /** #GP(0) may be #PF: this KVM emulates what raises it, and its emulator knows them by other rules. */
   EMULATED: 16,
+  /** #GP(0) for an operand that is not aligned may be missing: this KVM's emulator does not look. */
+  UNALIGNED: 32,
 } as const;
 
 const BY_NAME: readonly (readonly [RegExp, number])[] = [
   [/^(fx(save|rstor)|fn(stenv|save)|fldenv|frstor)$/, Lenient.CR2],
   [/^(stos|movs|lods|scas|cmps)b?$|^fxrstor$/, Lenient.EMULATED],
+  [/^fxrstor$/, Lenient.UNALIGNED],
   [/^pusha$/, Lenient.CR2],
   [/^maskmov/, Lenient.CR2 | Lenient.X87_AT_FAULT],
   [/^cvtt?p[sd]2pi$|^cvtpi2p[sd]$/, Lenient.X87_AT_FAULT],
