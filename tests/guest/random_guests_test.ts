@@ -4,8 +4,14 @@
  * that random_guests_slow_test.ts runs. DENOVISOR_SEED repeats one guest.
  */
 
-import { checkRandomGuests } from "../support/fuzz_guest.ts";
+import { checkRandomGuests, checkTranslatedGuests } from "../support/fuzz_guest.ts";
 
 Deno.test("fifty random guests of ten million instructions never throw and never stall", () => {
   checkRandomGuests(50, 10_000_000);
 });
+
+for (const threshold of [1, 5]) {
+  Deno.test(`twenty random guests whose code is translated at its execution ${threshold} end as interpreted`, () => {
+    checkTranslatedGuests(20, 200_000, { threshold, maxBytes: 2 ** 26 });
+  });
+}

@@ -5,11 +5,12 @@
  */
 
 import process from "node:process";
-import { assert } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { gpa } from "../../src/base/u64.ts";
 import { Cr0, Cr4, Efer, flat32State, long64State, realModeState } from "../../src/cpu/modes.ts";
 import { CpuState, Seg, State } from "../../src/cpu/state.ts";
 import type { ExitCode } from "../../src/engine/engine.ts";
+import type { JitOptions } from "../../src/engine/wasm/jit/translator.ts";
 import { WasmEngine, type WasmEngineOptions } from "../../src/engine/wasm/wasm_engine.ts";
 import { VirtualClock } from "../../src/machine/clock.ts";
 import { Machine } from "../../src/machine/machine.ts";
@@ -77,6 +78,8 @@ export interface FuzzReport {
   readonly slowestMs: number;
   /** Guests end in a state that can be printed: the counters and the engine's own. */
   readonly stats: string;
+  /** Of RAM and registers at the end of each life. */
+  readonly digest: number;
 }
 
 /** Guests that end themselves are started again so often, each time with other code. */
@@ -132,8 +135,8 @@ class FuzzClock extends VirtualClock {
 export class FuzzGuests {
   readonly #memory = GuestMemory.allocate(RAM, ROM);
 
-  /** Runs the guest of `seed` for so many instructions. */
-  run(seed: number, instructions: number): FuzzReport {
+  /** Runs the guest of `seed` for so many instructions, translated when `jit` is given. */
+  run(seed: number, instructions: number, jit?: JitOptions): FuzzReport {
     const random = new Random(seed);
     const plan: FuzzPlan = {
       start: random.pick(STARTS),
@@ -142,18 +145,24 @@ export class FuzzGuests {
       cpus: random.pick([1, 1, 1, 2, 4]),
     };
     let left = instructions;
-    let slowestMs = 0;
+    let slowestMs = 0, digest = 0;
     for (let lives = 1;; lives++) {
-      const life = this.#live(random, plan, left);
+      const life = this.#live(random, plan, left, jit);
+      digest = Math.imul(digest, 31) + life.digest | 0;
       left -= life.instructions;
       slowestMs = Math.max(slowestMs, life.slowestMs);
       if (left <= 0 || lives === MAX_LIVES) {
-        return { ...life, plan, instructions: instructions - left, lives, slowestMs };
+        return { ...life, plan, instructions: instructions - left, lives, slowestMs, digest };
       }
     }
   }
 
-  #live(random: Random, plan: FuzzPlan, limit: number): Omit<FuzzReport, "plan" | "lives"> {
+  #live(
+    random: Random,
+    plan: FuzzPlan,
+    limit: number,
+    jit: JitOptions | undefined,
+  ): Omit<FuzzReport, "plan" | "lives"> {
     const memory = this.#memory;
     const signals = createSignals();
     const counters = new Float64Array(COUNTER_BYTES / 8);
@@ -167,7 +176,8 @@ export class FuzzGuests {
         irqchip: "machine",
         create: (bus) => {
           const { cpus, mmu } = plan;
-          return engine = new WatchedEngine({ memory, cpus, bus, clock, mmu }, signals, limit);
+          const options = { memory, cpus, bus, clock, mmu, jit };
+          return engine = new WatchedEngine(options, signals, limit);
         },
       },
       source: { initrds: [], append: "" },
@@ -184,11 +194,23 @@ export class FuzzGuests {
     if (state !== undefined) machine.engine.vcpus[0].writeState(state);
     const last = machine.run();
     const after = new CpuState();
-    for (const vcpu of machine.engine.vcpus) vcpu.readState(after);
+    let digest = digestOf(memory.view(gpa(0), RAM));
+    for (const vcpu of machine.engine.vcpus) {
+      vcpu.readState(after);
+      digest = digest ^ digestOf(new Uint8Array(after.view.buffer)) + vcpu.index;
+    }
     const { retired, slowestMs } = engine!;
     const stats = JSON.stringify({ ...readCounters(counters), ...engine!.stats() });
-    return { instructions: retired, last, slowestMs, stats };
+    return { instructions: retired, last, slowestMs, stats, digest };
   }
+}
+
+/** FNV-1a, by words. */
+function digestOf(bytes: Uint8Array): number {
+  const words = new Int32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
+  let hash = 0x811c_9dc5 | 0;
+  for (let i = 0; i < words.length; i++) hash = Math.imul(hash ^ words[i], 0x0100_0193);
+  return hash;
 }
 
 /** Fills RAM; gives the state to start in, if it is not the one after reset. */
@@ -381,4 +403,27 @@ export function checkRandomGuests(count: number, instructions: number): void {
     assert(report.instructions > 0 && JSON.parse(report.stats).instructions > 0, what);
     assert(report.last.kind !== "failed", what);
   }
+}
+
+/** Runs guests interpreted and translated: they must end alike, and translated code must have run. */
+export function checkTranslatedGuests(count: number, instructions: number, jit: JitOptions): void {
+  const guests = new FuzzGuests();
+  let entries = 0;
+  const given = Deno.env.get("DENOVISOR_SEED");
+  const first = given === undefined ? 1 : seed(1);
+  const last = given === undefined ? count : first;
+  for (let current = first; current <= last; current++) {
+    const which = `DENOVISOR_SEED=${current}`;
+    const interpreted = guests.run(current, instructions);
+    const translated = guests.run(current, instructions, jit);
+    entries += JSON.parse(translated.stats).jit_entries;
+    assertEquals(outcome(translated), outcome(interpreted), which);
+  }
+  assert(entries > (last - first + 1) * LEAST_ENTRIES, `only ${entries} entries`);
+}
+/** Entries into translated code by a random guest. */
+const LEAST_ENTRIES = 100;
+
+function outcome({ plan, instructions, lives, last, digest }: FuzzReport) {
+  return { plan, instructions, lives, last, digest };
 }
