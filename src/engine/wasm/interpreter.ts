@@ -170,10 +170,11 @@ export class Interpreter {
       const block = code.at(offset) ??
         (cpu.stepping || cpu.shadow !== 0 ? undefined : this.#guest.code.decode(code, offset));
       if (block !== undefined && (block.tail === undefined || this.#hasTail(cpu, block, lo, hi))) {
-        return cpu.block = block;
+        return cpu.block = cpu.is64 ? block : withinLimit(cpu, block);
       }
     }
-    return cpu.block = this.#fetchOne(cpu, code, lo, hi, offset);
+    const one = this.#fetchOne(cpu, code, lo, hi, offset);
+    return cpu.block = cpu.is64 ? one : withinLimit(cpu, one);
   }
 
   /** Whether the bytes of a block's only instruction that lie in the next page are still the same. */
@@ -269,6 +270,19 @@ export class Interpreter {
 /** Whether code may run, block after block. */
 function isFree(cpu: Cpu): boolean {
   return cpu.attention === 0 && cpu.budget > 0 && !cpu.stepping && cpu.shadow === 0;
+}
+
+/**
+ * The block at RIP, cut where it would leave the code segment: the instruction that has bytes beyond
+ * the limit raises #GP(0) when its turn comes (SDM 3A §5.3).
+ */
+function withinLimit(cpu: Cpu, block: Block): Block {
+  // A segment's last bytes, from RIP on.
+  const room = cpu.limit(Seg.CS) - (cpu.s[Word.RIP] >>> 0) + 1;
+  if (block.end - block.start <= room) return block;
+  const insns = block.insns.filter(({ next }) => next - block.start <= room);
+  if (insns.length === 0) cpu.raise(Vector.GP);
+  return new Block(insns);
 }
 
 /** RIP = `codeBase` + `offset`. */

@@ -434,3 +434,20 @@ Deno.test("a fetch beyond the limit of CS is reported where it is, not where its
   const { vector, frame } = rig.execute("90 8e d8 90");
   assertEquals([vector, frame[1]], [Vector.GP, CODE_AT + 3]);
 });
+
+for (
+  const [what, limit, at] of [
+    ["an instruction behind the limit of CS in the middle of a block", CODE_AT + 1, CODE_AT + 2],
+    ["an instruction that has bytes beyond the limit of CS", CODE_AT + 3, CODE_AT + 2],
+  ] as const
+) {
+  Deno.test(`${what} raises #GP(0) when its predecessors have been executed`, () => {
+    const rig = new SegmentRig("flat32");
+    rig.descriptor(Sel.FREE, Access.CODE, 0, limit, 0x4);
+    rig.use(Seg.CS, Sel.FREE);
+    rig.setGpr(Reg.RAX, 5);
+    const { vector, frame } = rig.execute("40 40 83 c0 10 90"); // inc, inc, add 16
+    assertEquals([vector, frame[0], frame[1]], [Vector.GP, 0, at]);
+    assertEquals(rig.gpr(Reg.RAX), 7n);
+  });
+}
