@@ -4,6 +4,9 @@ import { Op, Simd, type Type } from "./opcodes.ts";
 
 /** Prefix of the vector instructions. */
 const PREFIX = 0xfd;
+/** Prefix of those on many bytes, and what follows it. */
+const BULK = 0xfc;
+const Bulk = { COPY: 10, FILL: 11 } as const;
 
 /** Which memory an access goes to: the order of a module's imports. */
 export const Memory = {
@@ -141,6 +144,21 @@ export class CodeWriter {
   v128(bytes: Uint8Array): void {
     this.simd(Simd.CONST);
     this.append(bytes);
+  }
+
+  /** Fills bytes of guest RAM: offset, value and number of bytes are on the stack. */
+  fillRam(): void {
+    this.byte(BULK);
+    this.byte(Bulk.FILL);
+    this.byte(Memory.RAM);
+  }
+
+  /** Copies bytes in guest RAM: offsets to and from, and the number of bytes are on the stack. */
+  copyRam(): void {
+    this.byte(BULK);
+    this.byte(Bulk.COPY);
+    this.byte(Memory.RAM);
+    this.byte(Memory.RAM);
   }
 
   call(index: number): void {

@@ -64,6 +64,7 @@ export class JitCpu {
     execute: Execute,
   ) {
     this.cpu = cpu;
+    cpu.s[Jit.SHARES / 4] = cpu.isAlone ? 0 : 1;
     this.#sites = sites;
     this.#execute = execute;
     this.table = new WebAssembly.Table({ element: "anyfunc", initial: 1 });

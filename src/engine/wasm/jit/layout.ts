@@ -23,6 +23,8 @@ export const Jit = {
   MODE: TLB_BYTES_END + 40,
   /** Index of the instruction that `Status.STEP` is about (i32). */
   SITE: TLB_BYTES_END + 48,
+  /** Not 0: there are other vCPUs, to whom PAUSE gives their turn (i32). */
+  SHARES: TLB_BYTES_END + 52,
 } as const;
 
 /** Place of the CPL in bits 63:32 of `Jit.MODE`. */

@@ -1,4 +1,7 @@
-/** MOVS, STOS, LODS, CMPS, SCAS without REP: see `isa/string.ts`. With REP they are interpreted. */
+/**
+ * MOVS, STOS, LODS, CMPS, SCAS: see `isa/string.ts`. With REP only MOVS and STOS, inside of a page;
+ * STOS of equal bytes.
+ */
 
 import { Reg, Seg, State } from "../../../../cpu/state.ts";
 import { Flag } from "../../cpu.ts";
@@ -10,7 +13,8 @@ import { Op } from "../opcodes.ts";
 import type { Emission, Emissions } from "./emit.ts";
 import { setFlagKind } from "./flags.ts";
 
-const { FLAG_A, FLAG_B, FLAG_RESULT, T0, T1 } = Local;
+const { ADDRESS, BUDGET, FLAG_A, FLAG_B, FLAG_RESULT, I0, RAM, T0, T1 } = Local;
+const PAGE = 4096;
 
 /** Pushes where RSI or RDI points. */
 function pushPointer(e: Emitter, reg: number): void {
@@ -104,9 +108,129 @@ function scas(e: Emitter, width: number): void {
   advance(e, width, Reg.RDI);
 }
 
+/** All repetitions at once of what `run` does: of T0 elements, T1 bytes, forwards. */
+function repeat(e: Emitter, width: number, run: () => void): void {
+  const { code } = e;
+  pushPointer(e, Reg.RCX);
+  code.tee(T0);
+  code.op(Op.I64_EQZ);
+  code.op(Op.I32_EQZ);
+  e.open(Op.IF);
+  code.get(T0);
+  code.i64(PAGE);
+  code.op(Op.I64_GT_U);
+  e.bailIf();
+  code.get(T0);
+  code.i64(Math.log2(width));
+  code.op(Op.I64_SHL);
+  code.set(T1);
+  // Each repetition counts as an instruction: all of them must fit into the budget.
+  code.get(BUDGET);
+  code.get(T0);
+  code.op(Op.I32_WRAP_I64);
+  code.op(Op.I32_LT_S);
+  e.bailIf();
+  code.i32(0);
+  code.access(Op.I32_LOAD, Memory.PRIVATE, State.RFLAGS);
+  code.i32(Flag.DF);
+  code.op(Op.I32_AND);
+  e.bailIf();
+  run();
+  code.i64(0);
+  e.setReg(Reg.RCX);
+  code.get(BUDGET);
+  code.get(T0);
+  code.op(Op.I32_WRAP_I64);
+  code.op(Op.I32_SUB);
+  code.i32(1);
+  code.op(Op.I32_ADD);
+  code.set(BUDGET);
+  e.end();
+}
+
+/** Pushes the offset in RAM of T1 bytes at a pointer, which must not reach into the next page. */
+function locateRun(e: Emitter, reg: number, write: boolean): void {
+  const { code } = e;
+  pushPointer(e, reg);
+  code.tee(ADDRESS);
+  code.i64(PAGE - 1);
+  code.op(Op.I64_AND);
+  code.get(T1);
+  code.op(Op.I64_ADD);
+  code.i64(PAGE);
+  code.op(Op.I64_GT_U);
+  e.bailIf();
+  e.locate(1, write);
+}
+
+/** Moves pointers by T1 bytes. */
+function advanceRun(e: Emitter, ...pointers: number[]): void {
+  for (const reg of pointers) {
+    e.getReg(reg);
+    e.code.get(T1);
+    e.code.op(Op.I64_ADD);
+    e.cutAddress(e.insn.addrSize);
+    e.setReg(reg);
+  }
+}
+
+function pushBytes(e: Emitter): void {
+  e.code.get(T1);
+  e.code.op(Op.I32_WRAP_I64);
+}
+
+function repMovs(e: Emitter, width: number): void {
+  const { code } = e;
+  repeat(e, width, () => {
+    locateRun(e, Reg.RSI, false);
+    code.set(I0);
+    locateRun(e, Reg.RDI, true);
+    code.tee(RAM);
+    // A destination inside of the source repeats what has just been written.
+    code.get(I0);
+    code.op(Op.I32_SUB);
+    pushBytes(e);
+    code.op(Op.I32_LT_U);
+    e.bailIf();
+    code.get(RAM);
+    code.get(I0);
+    pushBytes(e);
+    code.copyRam();
+    advanceRun(e, Reg.RSI, Reg.RDI);
+  });
+}
+
+function repStos(e: Emitter, width: number): void {
+  const { code } = e;
+  repeat(e, width, () => {
+    if (width > 1) {
+      // All bytes are the same when each is its neighbour.
+      e.readRegister(Reg.RAX, width, Extend.SIGN);
+      code.i64(8);
+      code.op(Op.I64_SHR_S);
+      e.getReg(Reg.RAX);
+      code.op(Op.I64_XOR);
+      code.i64(64 - 8 * (width - 1));
+      code.op(Op.I64_SHL);
+      code.op(Op.I64_EQZ);
+      code.op(Op.I32_EQZ);
+      e.bailIf();
+    }
+    locateRun(e, Reg.RDI, true);
+    e.getReg(Reg.RAX);
+    code.op(Op.I32_WRAP_I64);
+    pushBytes(e);
+    code.fillRam();
+    advanceRun(e, Reg.RDI);
+  });
+}
+
 /** FS and GS as the source's segment are rare. */
+function isPlain(insn: Insn): boolean {
+  return insn.addrSize !== 2 && insn.seg < Seg.FS;
+}
 function isSingle(insn: Insn): boolean {
-  return insn.rep === Rep.NONE && insn.addrSize !== 2 && insn.seg < Seg.FS;
+  return insn.rep === Rep.NONE && isPlain(insn);
 }
 
 /** The forms for bytes and for all other elements. */
@@ -117,8 +241,8 @@ function forms(name: string, emit: Emission["emit"], more: Partial<Emission> = {
 
 /** @see Emissions */
 export const STRING: Emissions = {
-  ...forms("movs", movs),
-  ...forms("stos", stos),
+  ...forms("movs", (e, width) => (isSingle(e.insn) ? movs : repMovs)(e, width), { when: isPlain }),
+  ...forms("stos", (e, width) => (isSingle(e.insn) ? stos : repStos)(e, width), { when: isPlain }),
   ...forms("lods", lods),
   ...forms("cmps", cmps, { sets: "all" }),
   ...forms("scas", scas, { sets: "all" }),

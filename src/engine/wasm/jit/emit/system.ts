@@ -1,4 +1,4 @@
-/** Flags and what is next to them: CLI, CLD, STD, CLC, STC, CMC, LAHF, SAHF; fences. */
+/** Flags and what is next to them: CLI, CLD, STD, CLC, STC, CMC, LAHF, SAHF; PAUSE and fences. */
 
 import { State } from "../../../../cpu/state.ts";
 import { Flag, STATUS_FLAGS } from "../../cpu.ts";
@@ -50,6 +50,13 @@ function cli(e: Emitter): void {
   changeFlags(e, Op.I32_AND, ~Flag.IF);
 }
 
+/** PAUSE concerns other vCPUs only. */
+function pause(e: Emitter): void {
+  e.code.i32(0);
+  e.code.access(Op.I32_LOAD, Memory.PRIVATE, Jit.SHARES);
+  e.bailIf();
+}
+
 function lahf(e: Emitter): void {
   const { code } = e;
   pushFlags(e);
@@ -84,6 +91,7 @@ export const SYSTEM: Emissions = {
   cmc: { emit: (e) => changeCarry(e, Op.I32_XOR, Flag.CF), ...CARRY },
   lahf: { emit: lahf, reads: true },
   sahf: { emit: sahf, ...CARRY },
+  pause: { emit: pause, bails: true },
   lfence: { emit: () => {} },
   mfence: { emit: () => {} },
   sfence: { emit: () => {} },

@@ -1,5 +1,7 @@
 /** General instructions: translated code does to every state what the interpreter does. */
 
+import { assert } from "@std/assert";
+import { State } from "../../../../../src/cpu/state.ts";
 import { Random, seed } from "../../../../support/random.ts";
 import { DATA_AT, JitRig } from "../../../../support/jit_rig.ts";
 
@@ -55,7 +57,7 @@ const FORMS: Readonly<Record<string, readonly string[]>> = {
     "c4 e2 f3 f7 c3",
   ],
   "ADX": ["66 0f 38 f6 c3", "66 48 0f 38 f6 c3", "f3 0f 38 f6 c3", "f3 48 0f 38 f6 06"],
-  "LAHF, SAHF and fences": ["9f", "9e", "0f ae e8", "0f ae f0", "0f ae f8"],
+  "LAHF, SAHF, PAUSE and fences": ["f3 90", "9f", "9e", "0f ae e8", "0f ae f0", "0f ae f8"],
   "MOVBE": [
     "0f 38 f0 06",
     "66 0f 38 f0 06",
@@ -171,4 +173,47 @@ Deno.test(`XLAT looks up as interpreted (seed ${SEED})`, () => {
   const random = new Random(SEED);
   const rig = new JitRig("d7");
   for (let i = 0; i < STATES; i++) rig.check(random, (state) => state.setGpr(3, state.gpr(6)));
+});
+
+Deno.test(`REP MOVS and REP STOS repeat as interpreted, within a page and beyond (seed ${SEED})`, () => {
+  const random = new Random(SEED);
+  for (
+    const form of [
+      "f3 aa",
+      "66 f3 ab",
+      "f3 ab",
+      "f3 48 ab",
+      "f3 a4",
+      "f3 a5",
+      "f3 48 a5",
+      "f2 a4",
+      "67 f3 a4",
+      "67 f3 48 ab",
+    ]
+  ) {
+    const rig = new JitRig(form);
+    for (let i = 0; i < STATES; i++) {
+      rig.check(random, (state) => {
+        state.setGpr(
+          1,
+          random.pick([random.below(20), random.below(100), random.below(2000), state.gpr(1)]),
+        );
+        if (!random.oneIn(4)) state.set(State.RFLAGS, state.get(State.RFLAGS) & ~0x400n);
+        if (random.oneIn(3)) state.setGpr(7, state.gpr(6) + BigInt(random.below(64) - 32));
+        if (random.oneIn(2)) state.setGpr(0, BigInt(random.below(256)) * 0x0101_0101_0101_0101n);
+      });
+    }
+    const before = rig.bails;
+    for (let i = 0; i < STATES; i++) {
+      rig.check(random, (state) => {
+        state.setGpr(0, -1);
+        state.setGpr(1, 5);
+        state.setGpr(6, DATA_AT + 512);
+        state.setGpr(7, DATA_AT + 256);
+        state.set(State.RFLAGS, 2);
+      });
+    }
+    // The budget does not always suffice.
+    assert(rig.bails - before < STATES / 10, `${form}: ${rig.bails - before}`);
+  }
 });
