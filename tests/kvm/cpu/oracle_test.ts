@@ -25,7 +25,7 @@ for (const bits of [64, 32] as const) {
   testWith(
     kvmEngine,
     `${bits}-bit code of ring 3 leaves the registers, flags, memory and exceptions of the host's CPU`,
-    () => check(bits, "native-interpreted"),
+    () => void check(bits, "native-interpreted"),
   );
 
   testWith(

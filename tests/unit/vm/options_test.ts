@@ -19,6 +19,7 @@ Deno.test("options have a default each", () => {
     engine: "auto",
     mmu: undefined,
     clock: undefined,
+    jitMemory: undefined,
     assist: true,
     debugExit: false,
     timeoutMs: undefined,
@@ -27,6 +28,12 @@ Deno.test("options have a default each", () => {
 
 Deno.test("an option given as undefined is an option not given", () => {
   assertEquals(checkOptions({ kernel: undefined, memory: undefined, cpus: undefined }).cpus, 1);
+});
+
+Deno.test("memory for translated code is a size, or 0 for none", () => {
+  assertEquals(checkOptions({ jitMemory: "64M" }).jitMemory, 64 * 1024 ** 2);
+  assertEquals(checkOptions({ jitMemory: 0 }).jitMemory, 0);
+  assertEquals(checkOptions({ jitMemory: "0" }).jitMemory, 0);
 });
 
 Deno.test("one initrd and a list of them are both taken", () => {
@@ -88,6 +95,10 @@ Deno.test("each wrong option is named with what was found and expected", () => {
     [{ clock: "fast" }, /option clock: found fast, expected real or virtual/],
     [{ engine: "kvm", mmu: "tdp" }, /option mmu: found tdp with the engine kvm, expected .* wasm/],
     [{ engine: "kvm", clock: "real" }, /option clock: found real with the engine kvm, expected/],
+    [{ engine: "kvm", jitMemory: 0 }, /option jitMemory: found 0 with the engine kvm, expected/],
+    [{ jitMemory: "1K" }, /option jitMemory: found 1K, expected 0, or a number .* from 1M to 4G/],
+    [{ jitMemory: -1 }, /option jitMemory: found -1/],
+    [{ jitMemory: "lots" }, /option jitMemory: found lots/],
     [{ engine: "wasm", memory: { paging: "mmu" } }, /option memory.paging: found mmu with .* wasm/],
     [{ engine: "wasm", cpus: 9 }, /option cpus: found 9 with .* expected an integer from 1 to 8/],
     [{ debugExit: 1 }, /option debugExit: found 1, expected true or false/],
