@@ -115,15 +115,31 @@ export class Interpreter {
       if (status === undefined) {
         if (translator.count(cpu, block)) continue;
         this.#execute(cpu, block, Math.min(block.insns.length, cpu.budget));
-      } else if (isFree(cpu) && status !== Status.JUMP) this.#help(cpu, status);
+      } else if (status === Status.BAIL) this.#finish(cpu, translator.missedIn(cpu));
+      else if (isFree(cpu) && status !== Status.JUMP) this.#help(cpu);
     }
   }
 
   /** Translated code did not get on by itself: does what is next there. */
-  #help(cpu: Cpu, status: Status): void {
+  #help(cpu: Cpu): void {
     const block = this.#enter(cpu, false);
-    const count = status === Status.BAIL ? 1 : block.insns.length;
-    this.#execute(cpu, block, Math.min(count, cpu.budget));
+    this.#execute(cpu, block, Math.min(block.insns.length, cpu.budget));
+  }
+
+  /** Executes an instruction that translated code could not finish: it has been fetched, from `page`. */
+  #finish(cpu: Cpu, page: CodePage | undefined): void {
+    const { s } = cpu;
+    const offset = s[Word.RIP] & OFFSET;
+    const block = page === undefined
+      ? undefined
+      : page.at(offset) ?? this.#guest.code.decode(page, offset);
+    if (block === undefined || block.tail !== undefined) {
+      return this.#execute(cpu, this.#enter(cpu, false), 1);
+    }
+    cpu.block = block;
+    cpu.codeBaseLo = s[Word.RIP] - offset | 0;
+    cpu.codeBaseHi = s[Word.RIP + 1];
+    this.#execute(cpu, block, 1);
   }
 
   /** Executes the first `count` instructions of a block. */
@@ -168,13 +184,20 @@ export class Interpreter {
     if (code !== undefined) {
       // Of a block that is left behind its first instruction, the others are not worth decoding.
       const block = code.at(offset) ??
-        (cpu.stepping || cpu.shadow !== 0 ? undefined : this.#guest.code.decode(code, offset));
+        (cpu.stepping || cpu.shadow !== 0 ? undefined : this.#decode(cpu, code, lo, hi));
       if (block !== undefined && (block.tail === undefined || this.#hasTail(cpu, block, lo, hi))) {
         return cpu.block = cpu.is64 ? block : withinLimit(cpu, block);
       }
     }
     const one = this.#fetchOne(cpu, code, lo, hi, offset);
     return cpu.block = cpu.is64 ? one : withinLimit(cpu, one);
+  }
+
+  #decode(cpu: Cpu, code: CodePage, lo: number, hi: number): Block | undefined {
+    const block = this.#guest.code.decode(code, lo & OFFSET);
+    // Tracking a page that gets its first code may have flushed what the next fetches go by.
+    if (cpu.attention !== 0) cpu.paging.codePage(lo, hi);
+    return block;
   }
 
   /** Whether the bytes of a block's only instruction that lie in the next page are still the same. */

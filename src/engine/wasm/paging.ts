@@ -19,7 +19,7 @@ import { isCanonical, linearAddressBits, Walker } from "../../mmu/walk/mod.ts";
 import { keyRefuses } from "../../mmu/walk/permissions.ts";
 import type { CodePage } from "./block.ts";
 import { CodeTlb } from "./code_tlb.ts";
-import { type Cpu, Word } from "./cpu.ts";
+import { Attention, type Cpu, Word } from "./cpu.ts";
 import { isWatched, noteAccess } from "./debug.ts";
 import { VCPU_SHUTDOWN, Vector } from "./exception.ts";
 import type { GuestMmu } from "./guest_mmu.ts";
@@ -154,9 +154,13 @@ export class Paging {
     this.vcpu.invlpg(lo, hi);
   }
 
-  /** Forgets everything: `Tlb` of the MMU. */
+  /**
+   * Forgets everything: `Tlb` of the MMU. Should it happen at a data access, the next instruction is
+   * fetched anew: decoded and translated code must not differ in what of stale tables they still use.
+   */
   flush(): void {
     const { s } = this.#cpu;
+    this.#cpu.attention |= Attention.BLOCK;
     for (let i = 0; i < this.#filledCount; i++) s[this.#filled[i]] = NO_TAG;
     this.#filledCount = 0;
     this.code.flush();
@@ -183,9 +187,10 @@ export class Paging {
     this.#hasSlow = false;
   }
 
-  /** Forgets the page of one address: `Tlb` of the MMU. */
+  /** Forgets the page of one address: `Tlb` of the MMU; see `flush`. */
   flushPage(lo: number, hi: number): void {
     const { s } = this.#cpu;
+    this.#cpu.attention |= Attention.BLOCK;
     const page = lo & ~OFFSET;
     for (let set = TlbSet.FIRST as number; set < TlbSet.FIRST + TLB_WORDS; set += TLB_WORDS / 8) {
       const at = entryAt(set, lo);

@@ -1,7 +1,7 @@
 /** One vCPU's side of translated code: its table of functions, and what crosses the border. */
 
 import { Seg } from "../../../cpu/state.ts";
-import type { Block } from "../block.ts";
+import type { Block, CodePage } from "../block.ts";
 import { CodeSize, type Cpu, Word } from "../cpu.ts";
 import { Jit, jumpAt, MODE_CPL, Status } from "./layout.ts";
 import { NAMESPACE, PRIVATE_NAME, RAM_NAME, TABLE_NAME } from "./module_writer.ts";
@@ -49,6 +49,8 @@ export class JitCpu {
   readonly #execute: Execute;
   /** Budget at the last crossing of the border. */
   #given = 0;
+  /** Code whose access has just not been found in the TLB and is left to the interpreter. */
+  missedIn: CodePage | undefined = undefined;
   /** What `step` has caught: thrown on behind translated code. */
   #error: unknown = undefined;
   /** Times that translated code was entered, and instructions interpreted for it. */
@@ -104,6 +106,7 @@ export class JitCpu {
     s[at + 2] = region.index;
     s[at + 3] = entry;
     this.entries++;
+    this.missedIn = undefined;
     this.#load(region.mode);
     const status = this.#exports.run();
     if (status === Status.STEP) {
@@ -171,14 +174,17 @@ export class JitCpu {
     const { cpu } = this;
     const cr2Lo = cpu.s[Word.CR2];
     const cr2Hi = cpu.s[Word.CR2 + 1];
+    // As it was fetched: the fill may change what its address means.
+    const page = cpu.paging.code.find(cpu.s[Word.RIP], cpu.s[Word.RIP + 1], cpu.cpl === 3);
     try {
       const filled = cpu.paging.fill(lo, hi, Math.abs(width), width < 0);
-      return filled && cpu.attention === 0 ? 0 : 1;
+      if (filled && cpu.attention === 0) return 0;
     } catch {
       // Whatever it is, the interpreter will find it again.
       cpu.s[Word.CR2] = cr2Lo;
       cpu.s[Word.CR2 + 1] = cr2Hi;
-      return 1;
     }
+    this.missedIn = page;
+    return 1;
   }
 }

@@ -92,6 +92,11 @@ export class Translator {
     return this.#cpu(cpu).run(region, block.entry);
   }
 
+  /** The code that `run` has just left because of a memory access; undefined: for another reason. */
+  missedIn(cpu: Cpu): CodePage | undefined {
+    return this.#cpus[cpu.index]?.missedIn;
+  }
+
   /** A block is about to be interpreted; true when it has been translated at that. */
   count(cpu: Cpu, block: Block): boolean {
     const { page } = block;
