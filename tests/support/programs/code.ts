@@ -237,6 +237,7 @@ export class ProgramWriter {
       else if (mod === 2) tail.push(...word(r.oneIn(30) ? r.u32() : r.below(160) - 80));
     }
     if (memory && r.oneIn(40)) legacy.push(0x67);
+    if (memory && r.oneIn(30)) legacy.push(r.pick([0x26, 0x2e, 0x36, 0x3e])); // ES, CS, SS, DS
     if (memory && r.oneIn(12)) legacy.push(0xf0);
     if (width === 2) legacy.push(0x66);
     if (options.prefix !== undefined) legacy.push(options.prefix);

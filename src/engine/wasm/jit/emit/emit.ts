@@ -25,7 +25,11 @@ export interface Emission {
 /** A family's part of the table, by mnemonic. */
 export type Emissions = Readonly<Record<string, Emission>>;
 
-/** Addresses of 16 bits, and segments with a base outside of 64-bit mode, are left to the interpreter. */
+/**
+ * Addresses of 16 bits are left to the interpreter, and outside of 64-bit mode segments that may have a
+ * base, or cannot be written.
+ */
 export function canAddress(insn: Insn, is64: boolean): boolean {
-  return !insn.isMem || insn.addrSize !== 2 && (is64 || insn.seg < Seg.FS);
+  const { seg } = insn;
+  return !insn.isMem || insn.addrSize !== 2 && (is64 || (seg < Seg.FS && seg !== Seg.CS));
 }
