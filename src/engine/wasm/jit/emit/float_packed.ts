@@ -179,21 +179,27 @@ class Packed {
     this.apply(Simd.ANY_TRUE, this.of(ne, error, this.zeros));
   }
 
+  /** Pushes whether the product of two vectors of doubles may not be one. */
+  longProduct(a: Push, b: Push): void {
+    const { code } = this.e;
+    for (const lane of [0, 1]) {
+      const bits = (of: Push) => () => {
+        of();
+        code.simdLane(Simd.I64X2_EXTRACT, lane);
+      };
+      pushLongProduct(this.e, bits(a), bits(b));
+    }
+    code.op(Op.I32_OR);
+  }
+
   /** Pushes whether the product of two vectors is not exactly a third. */
   productError(a: Push, b: Push, product: Push): void {
     const { e, format } = this;
     const { code } = e;
     if (!format.single) {
       this.apply(Simd.ANY_TRUE, this.of(format.ne, this.of(format.mul, a, b), product));
-      for (const lane of [0, 1]) {
-        const bits = (of: Push) => () => {
-          of();
-          code.simdLane(Simd.I64X2_EXTRACT, lane);
-        };
-        pushLongProduct(e, bits(a), bits(b));
-        code.op(Op.I32_OR);
-      }
-      return;
+      this.longProduct(a, b);
+      return code.op(Op.I32_OR);
     }
     // The product of two singles is a double.
     const wide = (of: Push, half: number) => () => {
@@ -273,7 +279,9 @@ function difference(packed: Packed): void {
   packed.sumError();
 }
 function product(packed: Packed): void {
-  packed.productError(packed.x, packed.y, packed.result);
+  const { x, y, result } = packed;
+  if (packed.format.single) packed.productError(x, y, result);
+  else packed.longProduct(x, y);
 }
 function quotient(packed: Packed): void {
   packed.productError(packed.result, packed.y, packed.x);
