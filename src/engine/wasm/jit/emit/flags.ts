@@ -2,7 +2,7 @@
 
 import { type Emitter, Extend, Imported, type KnownFlags, Local } from "../emitter.ts";
 import { FlagKind, LOW_32 } from "../layout.ts";
-import { Op } from "../opcodes.ts";
+import { Op, Type } from "../opcodes.ts";
 import { borrowOfDifference, carryOfSum, parityOf } from "../runtime.ts";
 
 /** Places of the flags (SDM 1 §3.4.3.1). */
@@ -73,9 +73,19 @@ export function pushCarry(e: Emitter): void {
     case FlagKind.EXPLICIT:
       return testBits(e, CF);
     default:
+      // In loops that INC or DEC closes, it is where they have put it.
+      code.get(Local.FLAG_KIND);
+      code.i32(LOW_32 - 1);
+      code.op(Op.I32_AND);
+      code.i32(FlagKind.RESULT);
+      code.op(Op.I32_EQ);
+      e.open(Op.IF, Type.I32);
+      testBits(e, CF);
+      e.else();
       pushFlags(e);
       code.i32(CF);
       code.op(Op.I32_AND);
+      e.end();
   }
 }
 
