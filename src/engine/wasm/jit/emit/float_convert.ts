@@ -1,15 +1,15 @@
-/** Conversions between integers, singles and doubles: see `isa/simd/convert.ts`. */
+/** Conversions of single elements between integers, singles and doubles: see `isa/simd/convert.ts`. */
 
 import { type Emitter, Extend, Local } from "../emitter.ts";
 import { FloatKind } from "../float_rules.ts";
 import { Op, Simd } from "../opcodes.ts";
 import type { Emission, Emissions } from "./emit.ts";
 import * as float from "./float.ts";
-import { getXmm, pushInteger, pushLowSource, pushSource, setXmm, sse } from "./vector.ts";
+import { getXmm, pushInteger, setXmm, sse } from "./vector.ts";
 
 const { checkExact, checkFlags, checkInexactAllowed, checkMxcsr, pushUnusual, writeF2 } = float;
 const { roundToF2, sourceToF1 } = float;
-const { F1, F2, T0, V0 } = Local;
+const { F1, F2, T0 } = Local;
 
 /** Integers of up to 53 bits are doubles, of up to 24 singles. */
 const LONG = 64 - 54;
@@ -114,31 +114,6 @@ function toInteger(single: boolean, op: Op): Emission {
   });
 }
 
-/** CVTDQ2PD: exact. */
-const INTEGERS_TO_DOUBLES = sse((e) => {
-  pushLowSource(e, 8);
-  e.code.simd(Simd.F64X2_CONVERT_LOW_S);
-  setXmm(e, e.insn.dst);
-});
-
-/** CVTDQ2PS. The absolute value of the smallest integer is negative, and that integer a single. */
-const INTEGERS_TO_SINGLES = sse((e) => {
-  const { code, insn } = e;
-  checkMxcsr(e);
-  pushSource(e);
-  code.set(V0);
-  checkExact(e, () => {
-    code.get(V0);
-    code.simd(Simd.I32X4_ABS);
-    code.v128(new Uint8Array(new Int32Array(4).fill(MAX_SINGLE_INTEGER).buffer));
-    code.simd(Simd.I32X4_GT_S);
-    code.simd(Simd.ANY_TRUE);
-  });
-  code.get(V0);
-  code.simd(Simd.F32X4_CONVERT_S);
-  setXmm(e, insn.dst);
-});
-
 /** @see Emissions */
 export const FLOAT_CONVERT: Emissions = {
   cvtss2sd: WIDEN,
@@ -149,6 +124,4 @@ export const FLOAT_CONVERT: Emissions = {
   cvttss2si: toInteger(true, Op.F64_TRUNC),
   cvtsd2si: toInteger(false, Op.F64_NEAREST),
   cvtss2si: toInteger(true, Op.F64_NEAREST),
-  cvtdq2pd: INTEGERS_TO_DOUBLES,
-  cvtdq2ps: INTEGERS_TO_SINGLES,
 };

@@ -8,6 +8,7 @@ import { BMI } from "./bmi.ts";
 import { canAddress, type Emission, type Emissions } from "./emit.ts";
 import { EXCHANGE } from "./exchange.ts";
 import { FLOAT_CONVERT } from "./float_convert.ts";
+import { FLOAT_CONVERT_PACKED } from "./float_convert_packed.ts";
 import { FLOAT_PACKED } from "./float_packed.ts";
 import { FLOAT_SCALAR } from "./float_scalar.ts";
 import { LOGIC } from "./logic.ts";
@@ -34,6 +35,7 @@ const EMISSIONS = new Map<string, Emission>(
     EXCHANGE,
     EXTENSIONS,
     FLOAT_CONVERT,
+    FLOAT_CONVERT_PACKED,
     FLOAT_PACKED,
     FLOAT_SCALAR,
     LOGIC,

@@ -39,7 +39,18 @@ check(
 );
 check(
   "conversions between formats",
-  ["f3 0f 5a", "f2 0f 5a", "f3 0f e6", "0f 5b"].flatMap(withOperands),
+  [
+    "f3 0f 5a",
+    "f2 0f 5a",
+    "f3 0f e6",
+    "0f 5b",
+    "0f 5a",
+    "66 0f 5a",
+    "66 0f 5b",
+    "f3 0f 5b",
+    "f2 0f e6",
+    "66 0f e6",
+  ].flatMap(withOperands),
 );
 check(
   "conversions of integers",
