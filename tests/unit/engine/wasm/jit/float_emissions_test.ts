@@ -99,3 +99,35 @@ Deno.test("exact results of doubles are left to translated code before PE is set
     }
   }
 });
+
+Deno.test("what is rounded up to the smallest normal number has been below it: UE", () => {
+  const random = new Random(SEED);
+  const tiny = [[2 ** -1022, 1 - 2 ** -53, 8], [2 ** -126, 1 - 2 ** -24, 4]] as const;
+  const forms = [["f2 0f 59 ca", 0], ["66 0f 59 ca", 0], ["f3 0f 59 ca", 1], [
+    "0f 59 ca",
+    1,
+  ]] as const;
+  for (const [form, which] of forms) {
+    const [x, y, bytes] = tiny[which];
+    const rig = new JitRig(form);
+    rig.check(random, ({ view }) => {
+      view.setUint32(State.XSAVE + 24, 0x1fa0, true);
+      const set = bytes === 8 ? view.setFloat64.bind(view) : view.setFloat32.bind(view);
+      for (let lane = 0; lane < 16; lane += bytes) {
+        set(State.XSAVE + 176 + lane, x, true);
+        set(State.XSAVE + 192 + lane, y, true);
+      }
+    });
+    assert(rig.bails === 1, form);
+  }
+  for (const form of ["f2 0f 5a ca", "66 0f 5a ca"]) {
+    const rig = new JitRig(form);
+    rig.check(random, ({ view }) => {
+      view.setUint32(State.XSAVE + 24, 0x1fa0, true);
+      for (const lane of [0, 8]) {
+        view.setFloat64(State.XSAVE + 192 + lane, 2 ** -126 * (1 - 2 ** -26), true);
+      }
+    });
+    assert(rig.bails === 1, form);
+  }
+});
