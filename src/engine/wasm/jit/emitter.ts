@@ -120,8 +120,6 @@ export class Emitter {
   /** Depth of the labels to leave by. */
   exitDepth = 0;
   bailDepth = 0;
-  /** Depth of the loop around the current block. */
-  depthOfSelf = 0;
   /** Of the current block: instructions counted at its beginning; those before the current one. */
   counted = 0;
   done = 0;

@@ -8,7 +8,7 @@
 
 import type { CodePage } from "../block.ts";
 import type { Insn } from "../insn.ts";
-import { isBranch, targetOf } from "./emit/branch.ts";
+import { isBranch, isConditional, targetOf } from "./emit/branch.ts";
 import { emissionOf } from "./emit/table.ts";
 
 /** Bytes of a page. */
@@ -25,6 +25,10 @@ export interface PlannedBlock {
   readonly insns: readonly Insn[];
   /** The last instruction is left to the interpreter. */
   readonly steps: boolean;
+  /** Control goes on behind the last instruction. */
+  readonly falls: boolean;
+  /** Control comes from outside of the region: from a caller, a callee, or an interpreted instruction. */
+  readonly isEntry: boolean;
 }
 
 /** Blocks in the order of their offsets; undefined when not even the first instruction can be emitted. */
@@ -36,12 +40,17 @@ export function planRegion(
 ): PlannedBlock[] | undefined {
   const insns = new Map<number, Insn>();
   const leaders = new Set<number>([start]);
+  const entries = new Set<number>([start]);
   const queue = [start];
   let total = 0;
   const lead = (offset: number) => {
     if (leaders.has(offset) || leaders.size >= MAX_BLOCKS) return;
     leaders.add(offset);
     queue.push(offset);
+  };
+  const leadFromOutside = (offset: number) => {
+    entries.add(offset);
+    lead(offset);
   };
   /** Takes over the decoded instructions at `offset`. */
   const take = (offset: number): boolean => {
@@ -64,11 +73,11 @@ export function planRegion(
       if (isBranch(insn, is64)) {
         const { mnemonic, operands } = insn.row!;
         if (operands[0]?.startsWith("J") && isHot(targetOf(insn))) lead(targetOf(insn));
-        if (mnemonic === "call" && isHot(next)) lead(next);
-        if (mnemonic !== "j") break;
+        if (mnemonic === "call" && isHot(next)) leadFromOutside(next);
+        if (!isConditional(insn)) break;
       } else if (emissionOf(insn, is64) === undefined) {
         // It is entered again behind the instruction that is interpreted.
-        if (next < PAGE && (insns.has(next) || take(next))) lead(next);
+        if (next < PAGE && (insns.has(next) || take(next))) leadFromOutside(next);
         break;
       }
       if (next >= PAGE || leaders.has(next)) break;
@@ -76,7 +85,7 @@ export function planRegion(
     }
   }
   const blocks = [...leaders].sort((a, b) => a - b)
-    .map((offset) => blockAt(offset, insns, leaders, is64))
+    .map((offset) => blockAt(offset, insns, leaders, entries.has(offset), is64))
     .filter(({ insns, steps }) => insns.length > (steps ? 1 : 0));
   return blocks.some(({ offset }) => offset === start) ? blocks : undefined;
 }
@@ -86,6 +95,7 @@ function blockAt(
   start: number,
   all: ReadonlyMap<number, Insn>,
   leaders: ReadonlySet<number>,
+  isEntry: boolean,
   is64: boolean,
 ): PlannedBlock {
   const insns: Insn[] = [];
@@ -94,11 +104,13 @@ function blockAt(
     if (insn === undefined || (offset !== start && leaders.has(offset))) break;
     insns.push(insn);
     if (isBranch(insn, is64)) {
-      if (insn.row!.mnemonic !== "j") break;
+      if (!isConditional(insn)) {
+        return { offset: start, insns, steps: false, falls: false, isEntry };
+      }
     } else if (emissionOf(insn, is64) === undefined) {
-      return { offset: start, insns, steps: true };
+      return { offset: start, insns, steps: true, falls: false, isEntry };
     }
     offset = insn.next;
   }
-  return { offset: start, insns, steps: false };
+  return { offset: start, insns, steps: false, falls: true, isEntry };
 }

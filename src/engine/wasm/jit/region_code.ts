@@ -2,20 +2,19 @@
 
 import type { Insn } from "../insn.ts";
 import { Emitter, Local, regionFunction } from "./emitter.ts";
-import { emitBranch, isBranch } from "./emit/branch.ts";
+import { emitBranch, isBranch, isConditional } from "./emit/branch.ts";
 import { emissionOf, widthOf } from "./emit/table.ts";
 import { Memory } from "./code_writer.ts";
 import { Jit, Status } from "./layout.ts";
+import { findLoops, type Loops, NO_LOOP } from "./loops.ts";
 import type { FunctionCode } from "./module_writer.ts";
 import { Op } from "./opcodes.ts";
 import type { PlannedBlock } from "./plan.ts";
 
-/** The depths, in WebAssembly blocks, of a region's labels. */
+/** The depths, in WebAssembly blocks, of what is around all of a region's blocks. */
 const EXIT = 1;
 const BAIL = 2;
-const LOOP = 3;
-/** The first block's label is the innermost of as many as there are blocks. */
-const FIRST = LOOP + 1;
+const AGAIN = 3;
 
 /** Bits of `Local.POINT` that hold the offset. */
 const OFFSET_MASK = 0xffff;
@@ -23,46 +22,136 @@ const OFFSET_MASK = 0xffff;
 /** Gives an instruction that is to be interpreted a number. */
 export type SiteOf = (insn: Insn) => number;
 
+/** A region's function, and where it can be entered. */
+export interface RegionCode {
+  readonly code: FunctionCode;
+  /** Offsets of the blocks to begin at, in the order of the parameter's values. */
+  readonly entries: readonly number[];
+}
+
 /** The function of a region with these blocks, which are in the order of their offsets. */
 export function regionCode(
   blocks: readonly PlannedBlock[],
   is64: boolean,
   siteOf: SiteOf,
-): FunctionCode {
-  const e = new Emitter(is64);
-  const { code } = e;
-  const count = blocks.length;
-  const positions = new Map(blocks.map(({ offset }, position) => [offset, position]));
-  e.exitDepth = EXIT;
-  e.bailDepth = BAIL;
-  e.open(Op.BLOCK);
-  e.open(Op.BLOCK);
-  e.open(Op.LOOP);
-  for (let i = 0; i < count; i++) e.open(Op.BLOCK);
-  code.get(Local.ENTRY);
-  code.op(Op.BR_TABLE);
-  code.unsigned(count - 1);
-  for (let i = 0; i < count; i++) code.unsigned(i);
-  for (let i = 0; i < count; i++) {
-    e.end(); // the label of block i
-    emitBlock(e, blocks[i], siteOf, (offset) => {
-      const to = positions.get(offset);
-      if (to === undefined) e.exitTo(offset);
-      else if (to === i) e.branchTo(e.depthOfSelf);
-      else if (to > i) e.branchTo(FIRST + count - 1 - to);
-      else {
-        code.i32(to);
-        code.set(Local.ENTRY);
-        e.branchTo(LOOP);
-      }
-    });
+): RegionCode {
+  return new RegionWriter(blocks, is64, siteOf).write();
+}
+
+/** A block, or a loop from its first to its last block. */
+interface Item {
+  readonly first: number;
+  readonly last: number;
+}
+
+/**
+ * Lays blocks out. Branches forward go to the end of a WebAssembly block that ends where the target
+ * begins; branches backward to the beginning of a loop. A loop is entered at its first block only.
+ * What else goes backward begins the function's switch again, as a call from outside does.
+ */
+class RegionWriter {
+  readonly #e: Emitter;
+  readonly #blocks: readonly PlannedBlock[];
+  readonly #siteOf: SiteOf;
+  readonly #loops: Loops;
+  readonly #positions: ReadonlyMap<number, number>;
+  /** By block: depth of the label that leads to its beginning, as long as there is one. */
+  readonly #labels = new Map<number, number>();
+  /** By block that the switch knows: its number there. */
+  readonly #entries = new Map<number, number>();
+
+  constructor(blocks: readonly PlannedBlock[], is64: boolean, siteOf: SiteOf) {
+    this.#e = new Emitter(is64);
+    this.#blocks = blocks;
+    this.#siteOf = siteOf;
+    this.#loops = findLoops(blocks);
+    this.#positions = new Map(blocks.map(({ offset }, position) => [offset, position]));
   }
-  e.end(); // LOOP
-  code.op(Op.UNREACHABLE);
-  e.end(); // BAIL: an instruction cannot be finished
-  bail(e);
-  e.end(); // EXIT
-  return regionFunction(e);
+
+  write(): RegionCode {
+    const e = this.#e;
+    const { code } = e;
+    e.exitDepth = EXIT;
+    e.bailDepth = BAIL;
+    e.open(Op.BLOCK);
+    e.open(Op.BLOCK);
+    e.open(this.#loops.others ? Op.LOOP : Op.BLOCK);
+    const items = this.#itemsOf(0, this.#blocks.length - 1);
+    this.#openLabels(items);
+    items.forEach(({ first }, number) => this.#entries.set(first, number));
+    code.get(Local.ENTRY);
+    code.op(Op.BR_TABLE);
+    code.unsigned(items.length - 1);
+    for (let i = 0; i < items.length; i++) code.unsigned(i);
+    for (const item of items) {
+      this.#closeLabel(item);
+      this.#writeItem(item);
+    }
+    e.end(); // AGAIN
+    code.op(Op.UNREACHABLE);
+    e.end(); // BAIL: an instruction cannot be finished
+    bail(e);
+    e.end(); // EXIT
+    const entries = items.map(({ first }) => this.#blocks[first].offset);
+    return { code: regionFunction(e), entries };
+  }
+
+  /** Blocks `first` to `last`, those of a loop together; `inside` of which loop they are already. */
+  #itemsOf(first: number, last: number, inside = NO_LOOP): Item[] {
+    const items: Item[] = [];
+    for (let at = first; at <= last;) {
+      const end = at === inside ? at : Math.max(at, this.#loops.ends[at]);
+      items.push({ first: at, last: end });
+      at = end + 1;
+    }
+    return items;
+  }
+
+  /** Opens what ends where each of the items begins. */
+  #openLabels(items: readonly Item[]): void {
+    for (const { first } of items.toReversed()) {
+      this.#e.open(Op.BLOCK);
+      this.#labels.set(first, this.#e.depth);
+    }
+  }
+
+  #closeLabel({ first }: Item): void {
+    this.#e.end();
+    this.#labels.delete(first);
+  }
+
+  #writeItem({ first, last }: Item): void {
+    if (this.#loops.ends[first] === NO_LOOP) return this.#writeBlock(first);
+    const e = this.#e;
+    e.open(Op.LOOP);
+    this.#labels.set(first, e.depth);
+    const [head, ...rest] = this.#itemsOf(first, last, first);
+    this.#openLabels(rest);
+    this.#writeBlock(head.first);
+    for (const item of rest) {
+      this.#closeLabel(item);
+      this.#writeItem(item);
+    }
+    this.#labels.delete(first);
+    e.end();
+    e.code.op(Op.UNREACHABLE);
+  }
+
+  #writeBlock(position: number): void {
+    emitBlock(this.#e, this.#blocks[position], this.#siteOf, (offset) => this.#goTo(offset));
+  }
+
+  #goTo(offset: number): void {
+    const e = this.#e;
+    const to = this.#positions.get(offset);
+    const label = to === undefined ? undefined : this.#labels.get(to);
+    if (label !== undefined) return e.branchTo(label);
+    const entry = to === undefined ? undefined : this.#entries.get(to);
+    if (entry === undefined) return e.exitTo(offset);
+    e.code.i32(entry);
+    e.code.set(Local.ENTRY);
+    e.branchTo(AGAIN);
+  }
 }
 
 /** Restores the budget for what has not run, and names the instruction. */
@@ -85,7 +174,7 @@ function bail(e: Emitter): void {
   code.set(Local.STATUS);
 }
 
-/** A block, in a loop of its own: it may go back to its beginning. */
+/** A block. */
 function emitBlock(
   e: Emitter,
   block: PlannedBlock,
@@ -94,8 +183,6 @@ function emitBlock(
 ): void {
   const { code } = e;
   const { insns, offset, steps } = block;
-  e.open(Op.LOOP);
-  e.depthOfSelf = e.depth;
   e.known = undefined;
   e.sseChecked = e.mxcsrChecked = false;
   e.counted = steps ? insns.length - 1 : insns.length;
@@ -117,12 +204,10 @@ function emitBlock(
       ended = true;
     } else if (isBranch(insn, e.is64)) {
       emitBranch(e, goTo);
-      ended = insn.row!.mnemonic !== "j";
+      ended = !isConditional(insn);
     } else emissionOf(insn, e.is64)!.emit(e, widthOf(insn));
   }
   if (!ended) goTo(next);
-  e.end();
-  code.op(Op.UNREACHABLE);
 }
 
 /** Counts the block's instructions, or leaves when they are too many. */

@@ -6,7 +6,7 @@ import type { Insn } from "../insn.ts";
 import { type Execute, JitCpu, modeOf, NO_MODE } from "./jit_cpu.ts";
 import type { Status } from "./layout.ts";
 import { type FunctionCode, writeModule } from "./module_writer.ts";
-import { type PlannedBlock, planRegion } from "./plan.ts";
+import { planRegion } from "./plan.ts";
 import { Batch, Region } from "./region.ts";
 import { regionCode } from "./region_code.ts";
 import { runtimeModule, SIGNATURES, Types } from "./runtime.ts";
@@ -54,6 +54,13 @@ interface Request {
   readonly mode: number;
   /** A region has it already, but not as the beginning of a block. */
   readonly inside: boolean;
+}
+
+/** A region that has been written. */
+interface Made {
+  readonly request: Request;
+  readonly entries: readonly number[];
+  readonly sites: readonly number[];
 }
 
 /** For all vCPUs of one guest. */
@@ -178,7 +185,7 @@ export class Translator {
     this.#waited = 0;
     if (this.#bytes > this.#maxBytes || this.#nextIndex > MAX_FUNCTIONS) this.#dropAll();
     const functions: FunctionCode[] = [];
-    const made: { request: Request; blocks: PlannedBlock[]; sites: number[] }[] = [];
+    const made: Made[] = [];
     for (const request of requests) {
       const { block, page, inside } = request;
       if (block.region !== undefined || page.at(block.start) !== block) continue; // it is gone
@@ -193,11 +200,12 @@ export class Translator {
       );
       if (blocks === undefined) continue;
       const sites: number[] = [];
-      functions.push(regionCode(blocks, is64, (insn) => this.#site(insn, sites)));
+      const { code, entries } = regionCode(blocks, is64, (insn) => this.#site(insn, sites));
+      functions.push(code);
       for (const { insns } of blocks) {
         for (const { offset } of insns) page.translated.add(offset);
       }
-      made.push({ request, blocks, sites });
+      made.push({ request, entries, sites });
     }
     if (functions.length > 0) this.#publish(functions, made);
     this.#milliseconds += performance.now() - start;
@@ -205,7 +213,7 @@ export class Translator {
 
   #publish(
     functions: readonly FunctionCode[],
-    made: readonly { request: Request; blocks: PlannedBlock[]; sites: number[] }[],
+    made: readonly Made[],
   ): void {
     const base = this.#nextIndex;
     this.#nextIndex += functions.length;
@@ -217,12 +225,12 @@ export class Translator {
     });
     this.#bytes += bytes.length;
     const batch = new Batch(new WebAssembly.Module(bytes), this.#nextIndex, MAX_CPUS);
-    made.forEach(({ request: { page, mode }, blocks, sites }, i) => {
+    made.forEach(({ request: { page, mode }, entries, sites }, i) => {
       const region = new Region(base + i, batch, page, sites, mode);
       const regions = this.#regions.get(page);
       if (regions === undefined) this.#regions.set(page, [region]);
       else regions.push(region);
-      blocks.forEach(({ offset }, entry) => {
+      entries.forEach((offset, entry) => {
         const block = page.at(offset);
         if (block === undefined) return;
         block.region = region;

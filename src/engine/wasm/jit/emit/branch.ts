@@ -40,6 +40,11 @@ export function isBranch(insn: Insn, is64: boolean): boolean {
   }
 }
 
+/** A branch behind which control may go on. */
+export function isConditional(insn: Insn): boolean {
+  return insn.row!.mnemonic === "j";
+}
+
 /** Emits the branch. A conditional one leaves what follows to be emitted behind it. */
 export function emitBranch(e: Emitter, goTo: GoTo): void {
   const { insn } = e;
