@@ -8,8 +8,9 @@ import type { Region } from "./jit/region.ts";
 
 /** Bytes of a page. */
 const PAGE = 4096;
-/** The longest block. */
+/** The longest block, and the longest one of a page that is new. */
 const MAX_INSNS = 64;
+const FIRST_INSNS = 8;
 /** Blocks of one page at most. */
 const MAX_BLOCKS = 1024;
 /** What is kept at most of a guest that makes code without end: instructions and pages. */
@@ -55,8 +56,11 @@ export class CodePage {
   readonly gfn: Gfn;
   /** Of the code, or STALE. */
   codeSize: CodeSize | typeof STALE;
-  /** Longest block that is worth decoding: short where code is overwritten all the time. */
-  maxInsns = MAX_INSNS;
+  /**
+   * Longest block that is worth decoding: short as long as nobody knows whether this is code at all, and
+   * where code is overwritten all the time.
+   */
+  maxInsns = FIRST_INSNS;
   /** By offset in the page: position in `blocks` + 1, or 0. */
   #index = NO_BLOCKS;
   readonly #blocks: (Block | undefined)[] = [];

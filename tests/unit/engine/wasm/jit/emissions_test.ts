@@ -139,8 +139,14 @@ for (const bits of [64, 32] as const) {
         if (!branch && emissionOf(insn, is64) === undefined) continue;
         seen.add(insn.row!.mnemonic);
         const ends = after.length > 0 && branch && insn.row!.mnemonic !== "j";
-        const block = { offset: AT, insns: ends ? insns.slice(0, -1) : insns, steps: false };
-        functions.push(regionCode([block], is64, () => 0));
+        const block = {
+          offset: AT,
+          insns: ends ? insns.slice(0, -1) : insns,
+          steps: false,
+          falls: !ends,
+          isEntry: true,
+        };
+        functions.push(regionCode([block], is64, () => 0).code);
         codes.push(code);
       }
       if (functions.length === 0 || isValid(functions)) continue;
