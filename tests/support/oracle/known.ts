@@ -16,12 +16,18 @@ export const Lenient = {
   EMULATED: 16,
   /** #GP(0) for an operand that is not aligned may be missing: this KVM's emulator does not look. */
   UNALIGNED: 32,
+  /**
+   * #GP(0) for the target may be #PF of the push: Intel checks the target first, AMD pushes first (SDM
+   * 2A and APM 3, CALL).
+   */
+  ORDER: 64,
 } as const;
 
 const BY_NAME: readonly (readonly [RegExp, number])[] = [
   [/^(fx(save|rstor)|fn(stenv|save)|fldenv|frstor)$/, Lenient.CR2],
   [/^(stos|movs|lods|scas|cmps)b?$|^fxrstor$/, Lenient.EMULATED],
   [/^fxrstor$/, Lenient.UNALIGNED],
+  [/^call$/, Lenient.ORDER],
   [/^pusha$/, Lenient.CR2],
   [/^maskmov/, Lenient.CR2 | Lenient.X87_AT_FAULT],
   [/^cvtt?p[sd]2pi$|^cvtpi2p[sd]$/, Lenient.X87_AT_FAULT],
