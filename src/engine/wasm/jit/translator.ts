@@ -10,7 +10,6 @@ import { planRegion } from "./plan.ts";
 import { Batch, Region } from "./region.ts";
 import { regionCode } from "./region_code.ts";
 import { runtimeModule, SIGNATURES, Types } from "./runtime.ts";
-import { compileEagerly } from "./v8_flags.ts";
 
 /** Entries after which a block is worth a translation. */
 const THRESHOLD = 50;
@@ -69,7 +68,7 @@ export class Translator {
   readonly #ram: WebAssembly.Memory;
   readonly #execute: Execute;
   readonly #maxBytes: number;
-  readonly #runtime: WebAssembly.Module;
+  readonly #runtime = new WebAssembly.Module(runtimeModule());
   readonly #cpus: JitCpu[] = [];
   /** Blocks of the instructions that regions leave to the interpreter, by their numbers. */
   readonly #sites: (Block | undefined)[] = [];
@@ -84,8 +83,6 @@ export class Translator {
   #milliseconds = 0;
 
   constructor(ram: WebAssembly.Memory, execute: Execute, options: JitOptions) {
-    compileEagerly();
-    this.#runtime = new WebAssembly.Module(runtimeModule());
     this.#ram = ram;
     this.#execute = execute;
     this.threshold = options.threshold ?? THRESHOLD;
