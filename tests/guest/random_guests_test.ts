@@ -6,8 +6,8 @@
 
 import { checkRandomGuests, checkTranslatedGuests } from "../support/fuzz_guest.ts";
 
-Deno.test("fifty random guests of ten million instructions never throw and never stall", () => {
-  checkRandomGuests(50, 10_000_000);
+Deno.test("fifty random guests of a million instructions never throw and never stall", () => {
+  checkRandomGuests(50, 1_000_000);
 });
 
 for (const threshold of [1, 5]) {

@@ -105,6 +105,11 @@ export class CodePage {
     return this.#live === 0;
   }
 
+  /** A block has been left at its first instruction: garbage does so, again and again. */
+  leftAtOnce(): void {
+    this.maxInsns = Math.max(1, this.maxInsns >> 2);
+  }
+
   /** Drops the blocks that have a byte in [from, to); returns how many instructions they had. */
   drop(from: number, to: number): number {
     let dropped = 0;

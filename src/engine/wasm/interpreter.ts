@@ -280,6 +280,7 @@ export class Interpreter {
   #deliver(cpu: Cpu): void {
     const { block } = cpu;
     if (block !== undefined) {
+      if (cpu.at === 0) block.page?.leftAtOnce();
       const done = cpu.faultClass === FaultClass.FAULT ? cpu.at : cpu.at + 1;
       if (cpu.faultClass === FaultClass.FAULT) setRip(cpu, block.insns[cpu.at].offset);
       retire(cpu, done);

@@ -31,7 +31,7 @@ function decode(cache: CodeCache, page: number, offset: number): number {
 
 Deno.test("code that is overwritten all the time is decoded in short blocks, later in long ones", () => {
   const { cache } = cacheOf(1);
-  assertEquals(decode(cache, 0, 0), 64);
+  assertEquals(decode(cache, 0, 0), 8);
   let length = 0;
   for (let i = 0; i < 10; i++) {
     assert(cache.written(0, 0, 1));
