@@ -8,6 +8,7 @@
  */
 
 import { Seg, SegField, State } from "../../../cpu/state.ts";
+import { Word } from "../cpu.ts";
 import { EaKind, IMM, type Insn, NONE } from "../insn.ts";
 import { SET_WORDS } from "../tlb.ts";
 import { CodeWriter, Memory } from "./code_writer.ts";
@@ -27,7 +28,7 @@ export const Local = {
   FLAG_A: 18,
   FLAG_B: 19,
   FLAG_RESULT: 20,
-  /** Where to go on, at `LABEL.EXIT`. */
+  /** Where to go on, at `exitDepth`. */
   RIP: 21,
   /** Linear address of a memory operand. */
   ADDRESS: 22,
@@ -44,7 +45,7 @@ export const Local = {
   TLB_ENTRY: 30,
   /** Offset in guest RAM of a memory operand that is written. */
   RAM: 31,
-  /** Where an instruction that cannot be finished stands: `bailPoint`. */
+  /** Where an instruction that cannot be finished stands: `setPoint`. */
   POINT: 32,
   STATUS: 33,
   /** Free for an instruction (i32). */
@@ -96,7 +97,7 @@ const ENTRY_MASK = 0x3ff0;
 const PAGE_MASK = -4096;
 
 /** Where XMM0 is. */
-const XMM_AT = State.XSAVE + 160;
+const XMM_AT = Word.XMM * 4;
 
 /** See above. */
 export class Emitter {

@@ -87,8 +87,8 @@ export class JitCpu {
   #ensure(region: Region): void {
     const { batch } = region;
     const { index } = this.cpu;
-    if (batch.present[index] !== 0) return;
-    batch.present[index] = 1;
+    if (batch.present[index] === true) return;
+    batch.present[index] = true;
     const { table } = this;
     if (table.length < batch.end) table.grow(Math.max(batch.end - table.length, TABLE_STEP));
     new WebAssembly.Instance(batch.module, this.#imports);

@@ -1,13 +1,10 @@
 /** Translated code, as the rest of the engine sees it. */
 
-import type { CodePage } from "../block.ts";
-
 /** One region: a function of the table. */
 export class Region {
   /** Its index in every vCPU's table. */
   readonly index: number;
   readonly batch: Batch;
-  readonly page: CodePage;
   /** Numbers of the instructions that it leaves to the interpreter. */
   readonly sites: readonly number[];
   /** `modeOf` of the vCPUs that it is for. */
@@ -16,13 +13,11 @@ export class Region {
   constructor(
     index: number,
     batch: Batch,
-    page: CodePage,
     sites: readonly number[],
     mode: number,
   ) {
     this.index = index;
     this.batch = batch;
-    this.page = page;
     this.sites = sites;
     this.mode = mode;
   }
@@ -33,12 +28,11 @@ export class Batch {
   readonly module: WebAssembly.Module;
   /** Behind the index of its last function. */
   readonly end: number;
-  /** By vCPU: 1 when its table has the functions. */
-  readonly present: Uint8Array;
+  /** By vCPU: its table has the functions. */
+  readonly present: boolean[] = [];
 
-  constructor(module: WebAssembly.Module, end: number, cpus: number) {
+  constructor(module: WebAssembly.Module, end: number) {
     this.module = module;
     this.end = end;
-    this.present = new Uint8Array(cpus);
   }
 }

@@ -215,10 +215,7 @@ export function carryOfSum(
   code.op(Op.I64_XOR);
   code.op(Op.I64_AND);
   code.op(Op.I64_OR);
-  topBit(code, top);
-  if (top === 63) return;
-  code.i32(1);
-  code.op(Op.I32_AND);
+  flagOf(code, top, 0);
 }
 
 /** CF in bit 0: a borrow where the subtrahend alone has a one, or where result and that agree. */
@@ -243,10 +240,7 @@ export function borrowOfDifference(
   code.get(result);
   code.op(Op.I64_AND);
   code.op(Op.I64_OR);
-  topBit(code, top);
-  if (top === 63) return;
-  code.i32(1);
-  code.op(Op.I32_AND);
+  flagOf(code, top, 0);
 }
 
 /** OF in bit 11. */
@@ -258,9 +252,7 @@ function overflowOfSum(code: CodeWriter, a: number, b: number, result: number): 
   code.get(result);
   code.op(Op.I64_XOR);
   code.op(Op.I64_AND);
-  topBit(code, 52);
-  code.i32(0x800);
-  code.op(Op.I32_AND);
+  flagOf(code, 63, OF_PLACE);
 }
 function overflowOfDifference(code: CodeWriter, a: number, b: number, result: number): void {
   code.get(a);
@@ -270,9 +262,7 @@ function overflowOfDifference(code: CodeWriter, a: number, b: number, result: nu
   code.get(result);
   code.op(Op.I64_XOR);
   code.op(Op.I64_AND);
-  topBit(code, 52);
-  code.i32(0x800);
-  code.op(Op.I32_AND);
+  flagOf(code, 63, OF_PLACE);
 }
 
 /** 1 when the product of two signed numbers is not the result. */
@@ -307,8 +297,20 @@ function productOverflow(code: CodeWriter, a: number, b: number, result: number)
   code.op(Op.I32_OR);
 }
 
-/** Bit 63 moved down by `by`, as 32 bits. */
-function topBit(code: CodeWriter, by: number): void {
+/** Place of OF (SDM 1 §3.4.3.1). */
+const OF_PLACE = 11;
+
+/** Bit `top` of what is on the stack, alone, at `place` (i32). */
+function flagOf(code: CodeWriter, top: number, place: number): void {
+  moveDown(code, top - place);
+  // Nothing is above bit 63.
+  if (top === 63 && place === 0) return;
+  code.i32(1 << place);
+  code.op(Op.I32_AND);
+}
+
+/** What is on the stack, moved down by `by`, as 32 bits. */
+function moveDown(code: CodeWriter, by: number): void {
   code.i64(by);
   code.op(Op.I64_SHR_U);
   code.op(Op.I32_WRAP_I64);
@@ -321,7 +323,7 @@ function zeroSignParity(code: CodeWriter, result: number): void {
   code.i32(6);
   code.op(Op.I32_SHL);
   code.get(result);
-  topBit(code, 63);
+  moveDown(code, 63);
   code.i32(7);
   code.op(Op.I32_SHL);
   code.op(Op.I32_OR);

@@ -29,8 +29,6 @@ const FIRST_INDEX = 1;
 /** Functions in a table at most. */
 const MAX_FUNCTIONS = 1 << 20;
 
-/** vCPUs at most. */
-const MAX_CPUS = 8;
 /** What modules of regions import, in the order of `Imported`. */
 export const IMPORTS = [
   ["miss", Types.MISS],
@@ -64,7 +62,7 @@ interface Made {
 
 /** For all vCPUs of one guest. */
 export class Translator {
-  readonly threshold: number;
+  readonly #threshold: number;
   readonly #ram: WebAssembly.Memory;
   readonly #execute: Execute;
   readonly #maxBytes: number;
@@ -85,7 +83,7 @@ export class Translator {
   constructor(ram: WebAssembly.Memory, execute: Execute, options: JitOptions) {
     this.#ram = ram;
     this.#execute = execute;
-    this.threshold = options.threshold ?? THRESHOLD;
+    this.#threshold = options.threshold ?? THRESHOLD;
     this.#maxBytes = options.maxBytes;
   }
 
@@ -112,7 +110,7 @@ export class Translator {
       }
     }
     if (this.#requests.length === 0) return false;
-    if (this.#requests.length < BATCH && ++this.#waited < PATIENCE && this.threshold > 1) {
+    if (this.#requests.length < BATCH && ++this.#waited < PATIENCE && this.#threshold > 1) {
       return false;
     }
     this.#compile();
@@ -129,7 +127,7 @@ export class Translator {
   /** Code that is rewritten again and again has to run longer before it is translated once more. */
   #thresholdOf(page: CodePage): number {
     const again = Math.min(Math.max(page.retranslations - PATCHES, 0), MAX_DELAY);
-    return this.threshold << again;
+    return this.#threshold << again;
   }
 
   /** The page's code has changed, or its blocks have been forgotten. */
@@ -183,12 +181,12 @@ export class Translator {
     if (this.#bytes > this.#maxBytes || this.#nextIndex > MAX_FUNCTIONS) this.#dropAll();
     const functions: FunctionCode[] = [];
     const made: Made[] = [];
+    const warm = Math.max(1, this.#threshold * WARM);
     for (const request of requests) {
       const { block, page, inside } = request;
       if (block.region !== undefined || page.at(block.start) !== block) continue; // it is gone
       if (!inside && page.translated.has(block.start)) continue; // another one has taken it along
       const is64 = page.codeSize === CodeSize.BITS64;
-      const warm = Math.max(1, this.threshold * WARM);
       const blocks = planRegion(
         page,
         block.start,
@@ -221,9 +219,9 @@ export class Translator {
       tableBase: base,
     });
     this.#bytes += bytes.length;
-    const batch = new Batch(new WebAssembly.Module(bytes), this.#nextIndex, MAX_CPUS);
+    const batch = new Batch(new WebAssembly.Module(bytes), this.#nextIndex);
     made.forEach(({ request: { page, mode }, entries, sites }, i) => {
-      const region = new Region(base + i, batch, page, sites, mode);
+      const region = new Region(base + i, batch, sites, mode);
       const regions = this.#regions.get(page);
       if (regions === undefined) this.#regions.set(page, [region]);
       else regions.push(region);
