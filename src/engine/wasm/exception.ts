@@ -32,10 +32,11 @@ export const FaultClass = {
 export type FaultClass = typeof FaultClass[keyof typeof FaultClass];
 
 /**
- * What is thrown for a guest exception: always this, without a stack trace, so that a throw costs
- * a few hundred nanoseconds and allocates nothing.
+ * What is thrown for a guest exception: always this one error. An `Error`, since V8 captures the
+ * stack at every throw of anything else when somebody may want to report it, as `deno test` does:
+ * 4 µs in place of 0.7 µs.
  */
-export const GUEST_EXCEPTION: { readonly name: "guest exception" } = { name: "guest exception" };
+export const GUEST_EXCEPTION = new Error("guest exception");
 
 /** What is thrown when the vCPU cannot go on: triple fault, or a failure; the vCPU has the reason. */
-export const VCPU_SHUTDOWN: { readonly name: "vcpu shutdown" } = { name: "vcpu shutdown" };
+export const VCPU_SHUTDOWN = new Error("vcpu shutdown");
