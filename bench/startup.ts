@@ -7,7 +7,8 @@
 import { builtinGuest } from "../src/boot/builtin_guest.ts";
 import { compile } from "../tools/compile.ts";
 import { ROOT } from "../tools/run.ts";
-import { type BenchResult, median } from "./result.ts";
+import { besideRam } from "./guest/resident.ts";
+import { type BenchResult, leaveOut, median } from "./result.ts";
 
 const RUNS = 11;
 /** An odd size of guest RAM, by which its mapping is found among all others. */
@@ -69,7 +70,7 @@ async function makeSubjects(folder: string): Promise<Subject[]> {
   const run = { name: "deno run", program: [Deno.execPath(), "run", "-A", `${ROOT}src/main.ts`] };
   const wrong = await compile(`${folder}/denovisor`);
   if (wrong === undefined) return [{ name: "executable", program: [`${folder}/denovisor`] }, run];
-  say(`  no executable: ${wrong}`);
+  leaveOut("executable", wrong);
   return [run];
 }
 
@@ -104,33 +105,13 @@ async function memoryBesideRam([program, ...args]: readonly string[]): Promise<n
     if (done) throw new Error(`Cannot measure a guest that ends early: ${text}`);
     text += value;
   }
-  const status = await Deno.readTextFile(`/proc/${child.pid}/status`);
-  const maps = await Deno.readTextFile(`/proc/${child.pid}/smaps`);
+  const { peakMib } = await besideRam(child.pid, RAM_MIB);
   const quit = child.stdin.getWriter();
   await quit.write(new TextEncoder().encode("\x04"));
   await Promise.all([quit.close(), screen.cancel(), child.status]);
-  return (kibOf(status, "VmHWM") - guestRamKib(maps)) / 1024;
-}
-
-/** Resident KiB of the smallest writable mapping that guest RAM fits in: neighbours may be joined to it. */
-function guestRamKib(maps: string): number {
-  const holders = maps.split(/^(?=[0-9a-f]+-[0-9a-f]+ )/m)
-    .filter((text) => /^[0-9a-f]+-[0-9a-f]+ rw/.test(text) && kibOf(text, "Size") >= RAM_MIB * 1024)
-    .sort((a, b) => kibOf(a, "Size") - kibOf(b, "Size"));
-  if (holders.length === 0) {
-    throw new Error("Cannot find guest RAM among the program's mappings");
-  }
-  return kibOf(holders[0], "Rss");
-}
-
-function kibOf(text: string, field: string): number {
-  return Number(new RegExp(`^${field}:\\s+(\\d+) kB$`, "m").exec(text)?.[1]);
+  return peakMib;
 }
 
 function epochMs(): number {
   return performance.timeOrigin + performance.now();
-}
-
-function say(line: string): void {
-  Deno.stdout.writeSync(new TextEncoder().encode(`${line}\n`));
 }

@@ -42,10 +42,15 @@ function line(result: BenchResult): string {
   const { name, value, unit, promise } = result;
   const figure = `${name}: ${Number(value.toPrecision(4))} ${unit}`;
   if (promise === undefined) return figure;
-  const bound = promise.atLeast !== undefined
-    ? `at least ${promise.atLeast}`
-    : `at most ${promise.atMost}`;
-  return `${figure} (promised ${bound}${keepsPromise(result) ? "" : "; NOT KEPT"})`;
+  const { atLeast, aim } = promise;
+  const side = atLeast === undefined ? "at most" : "at least";
+  const kept = keepsPromise(result) ? "" : "; NOT KEPT";
+  const wish = aim === undefined ? "" : `, aim ${aim}${reaches(value, promise) ? " reached" : ""}`;
+  return `${figure} (promised ${side} ${atLeast ?? promise.atMost}${wish}${kept})`;
+}
+
+function reaches(value: number, { atLeast, aim = 0 }: NonNullable<BenchResult["promise"]>) {
+  return atLeast === undefined ? value <= aim : value >= aim;
 }
 
 function print(text: string): void {

@@ -1,14 +1,17 @@
-/** Runs the cached Debian kernel with an init of ours, under the wasm engine and under QEMU's TCG. */
+/** Runs Debian kernels with an init of ours, under the wasm engine and its peers: QEMU's TCG and v86. */
 
 import { cpio, type CpioEntry } from "../../src/boot/cpio.ts";
 import { unpackKernel } from "../../src/boot/mod.ts";
 import { cachedGuest } from "../../src/cli/debian/guest.ts";
+import { initramfs as initramfsOf } from "../../src/cli/debian/initramfs.ts";
 import { Vm } from "../../src/vm/vm.ts";
 import type { VmStats } from "../../src/vm/stats.ts";
+import { stockFile } from "../../tests/support/stock.ts";
+import { ROOT } from "../../tools/run.ts";
 
 /** A guest on disk. */
 export interface LinuxGuest {
-  /** The kernel as ELF. */
+  /** The kernel, as ELF where it has 64 bits, else as bzImage. */
   readonly kernel: string;
   readonly initramfs: string;
 }
@@ -22,12 +25,13 @@ export interface LinuxRun {
 }
 
 const QEMU = "qemu-system-x86_64";
-const MEMORY_MIB = 256;
+/** RAM of the guests. */
+export const MEMORY_MIB = 256;
 const COMMAND_LINE = "console=ttyS0 quiet panic=-1 rdinit=/bench-init";
 /** A bound against hanging. */
 const TIMEOUT_MS = 600_000;
 
-/** Writes kernel and initramfs to `folder`: busybox, and `files` beside it. */
+/** Writes Debian's cloud kernel and an initramfs to `folder`: busybox, and `files` beside it. */
 export async function makeGuest(folder: string, files: readonly CpioEntry[]): Promise<LinuxGuest> {
   const guest = await cachedGuest();
   if (guest === undefined) {
@@ -36,11 +40,32 @@ export async function makeGuest(folder: string, files: readonly CpioEntry[]): Pr
   const kernel = `${folder}/vmlinux`;
   const packed = { name: guest.kernel, bytes: await Deno.readFile(guest.kernel) };
   await Deno.writeFile(kernel, await unpackKernel(packed));
-  // Linux unpacks archives that follow each other into one tree.
-  const initramfs = `${folder}/initramfs.cpio`;
-  await Deno.writeFile(initramfs, await Deno.readFile(guest.initramfs));
-  await Deno.writeFile(initramfs, cpio(files), { append: true });
+  const initramfs = await writeInitramfs(folder, await Deno.readFile(guest.initramfs), files);
   return { kernel, initramfs };
+}
+
+/** The same with Debian's 32-bit kernel. */
+export async function makeGuest32(
+  folder: string,
+  files: readonly CpioEntry[],
+): Promise<LinuxGuest> {
+  const busybox = await Deno.readFile(await stockFile("busybox386"));
+  return {
+    kernel: await stockFile("linux686"),
+    initramfs: await writeInitramfs(folder, initramfsOf(busybox), files),
+  };
+}
+
+/** Linux unpacks archives that follow each other into one tree. */
+async function writeInitramfs(
+  folder: string,
+  first: Uint8Array,
+  files: readonly CpioEntry[],
+): Promise<string> {
+  const path = await Deno.makeTempFile({ dir: folder, suffix: ".cpio" });
+  await Deno.writeFile(path, first);
+  await Deno.writeFile(path, cpio(files), { append: true });
+  return path;
 }
 
 /** Runs under the wasm engine until the guest ends or prints `last`. */
@@ -65,26 +90,88 @@ export async function runQemu(
   last: string,
   tscKhz: number,
 ): Promise<LinuxRun> {
-  const start = performance.now();
-  const child = new Deno.Command(QEMU, {
-    args: [
-      ...["-accel", "tcg", "-M", "microvm", "-m", `${MEMORY_MIB}M`, "-nodefaults"],
-      ...["-no-user-config", "-no-reboot", "-display", "none", "-serial", "stdio"],
-      ...["-kernel", kernel, "-initrd", initramfs],
-      ...["-append", `${COMMAND_LINE} tsc_early_khz=${tscKhz}`],
+  return await runProgram([
+    ...[QEMU, "-accel", "tcg", "-M", "microvm", "-m", `${MEMORY_MIB}M`, "-nodefaults"],
+    ...["-no-user-config", "-no-reboot", "-display", "none", "-serial", "stdio"],
+    ...["-kernel", kernel, "-initrd", initramfs],
+    ...["-append", `${COMMAND_LINE} tsc_early_khz=${tscKhz}`],
+  ], last);
+}
+
+/** denovisor's command line from its source. */
+export const DENOVISOR = [Deno.execPath(), "run", "-A", `${ROOT}src/main.ts`];
+
+/** Runs under the wasm engine of `denovisor`, a program line, from the start of its process. */
+export async function runDenovisor(
+  denovisor: readonly string[],
+  { kernel, initramfs }: LinuxGuest,
+  last: string,
+  attend?: (pid: number) => Promise<void>,
+): Promise<LinuxRun> {
+  return await runProgram(
+    [
+      ...[...denovisor, "boot", "--engine", "wasm", "--memory", `${MEMORY_MIB}M`],
+      ...["--kernel", kernel, "--initrd", initramfs, "--append", COMMAND_LINE],
     ],
-    stdin: "null",
+    last,
+    attend,
+  );
+}
+
+/** Runs under v86 in a process of its own, likewise. */
+export async function runV86({ kernel, initramfs }: LinuxGuest, last: string): Promise<LinuxRun> {
+  const main = new URL("v86.ts", import.meta.url).pathname;
+  const bios = await stockFile("seabios");
+  return await runProgram(
+    [
+      Deno.execPath(),
+      "run",
+      "-A",
+      main,
+      kernel,
+      initramfs,
+      bios,
+      COMMAND_LINE,
+      String(MEMORY_MIB),
+    ],
+    last,
+  );
+}
+
+/** Runs a program that has the guest's console on stdout, until the line `last`, then `attend`. */
+async function runProgram(
+  [program, ...args]: readonly string[],
+  last: string,
+  attend?: (pid: number) => Promise<void>,
+): Promise<LinuxRun> {
+  const start = performance.now();
+  const child = new Deno.Command(program, {
+    args,
+    env: { DENO_TLS_CA_STORE: Deno.env.get("DENO_TLS_CA_STORE") ?? "system,mozilla" },
+    stdin: "piped", // its end would be a key
     stdout: "piped",
-    stderr: "inherit",
+    stderr: "piped",
   }).spawn();
+  const said = new Response(child.stderr).text();
   const timer = setTimeout(() => child.kill("SIGKILL"), TIMEOUT_MS);
   try {
-    const lines = await timeLines(child.stdout, start, last);
-    child.kill("SIGKILL");
-    await child.status;
+    const lines = await timeLines(child.stdout, start, last).catch(async (error) => {
+      throw new Error(`${error.message}: ${(await said).trimEnd().split("\n").at(-1)}`);
+    });
+    await attend?.(child.pid);
     return { lines };
   } finally {
     clearTimeout(timer);
+    kill(child);
+    await Promise.all([child.status, said, child.stdin.abort().catch(() => {})]);
+  }
+}
+
+function kill(child: Deno.ChildProcess): void {
+  try {
+    child.kill("SIGKILL");
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error; // it has ended
   }
 }
 
