@@ -28,6 +28,7 @@ export type { ConsoleMatch, ExpectOptions } from "./vm/expect.ts";
 export { GuestOutput } from "./vm/guest_output.ts";
 export type { FileRegion, MemoryOptions, Paging } from "./vm/memory_options.ts";
 export type { ClockChoice, EngineChoice, FileSource, MmuChoice, VmOptions } from "./vm/options.ts";
+export type { VmProfile } from "./vm/profile.ts";
 export type { VmStats } from "./vm/stats.ts";
 export { Vm, type VmOutcome } from "./vm/vm.ts";
 export { VmMemory } from "./vm/vm_memory.ts";

@@ -99,6 +99,7 @@ export const boot = command({
       mmu: options.mmu,
       clock: options.clock,
       jitMemory: options["jit-memory"],
+      profile: options.stats !== undefined,
       assist: !options["no-assist"],
       debugExit: options["debug-exit"],
       timeoutMs: options.timeout,

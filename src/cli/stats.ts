@@ -1,5 +1,6 @@
 /** What a run counted, for `denovisor boot --stats`. */
 
+import type { VmProfile } from "../vm/profile.ts";
 import type { VmStats } from "../vm/stats.ts";
 import type { VmOutcome } from "../vm/vm.ts";
 import type { Voice } from "./voice.ts";
@@ -39,6 +40,7 @@ function statsLines(stats: VmStats): string[] {
         (stats.instructions / stats.wallSeconds / 1e6).toFixed(1)
       } million a second; guest time ${stats.guestSeconds.toFixed(3)} s`,
     ],
+    ...stats.profile === undefined ? [] : [`Seconds: ${secondsOf(stats.profile)}`],
     `Exits: ${list(stats.exits)}`,
     `Accesses that no device took: ports ${stats.unclaimedPorts}, MMIO ${stats.unclaimedMmio}`,
     ...Object.keys(stats.engineCounters).length === 0
@@ -48,6 +50,11 @@ function statsLines(stats: VmStats): string[] {
       ? []
       : [`MMU counters: ${list(stats.mmuCounters)}`],
   ];
+}
+
+function secondsOf(profile: VmProfile): string {
+  return Object.entries(profile).map(([name, seconds]) => `${name} ${seconds.toFixed(3)}`)
+    .join(", ");
 }
 
 function list(counts: object): string {

@@ -43,6 +43,8 @@ export interface MachineConfig extends GuestSource {
   readonly counters: Float64Array;
   /** Of `ExitRunner`; engines without interrupt controllers of their own need no alarm. */
   readonly setAlarm: (epochMs: number) => void;
+  /** Of `createActivity`, for others to look at. */
+  readonly activity?: Int32Array | undefined;
   /** Attaches further devices: tests and embedders. */
   readonly attach?: (pc: Pc) => void;
 }
@@ -72,6 +74,7 @@ export class Machine implements Disposable {
       this.engine = engine;
     } else {
       const signals = new SignalRelay();
+      const activity = config.activity ?? new Int32Array(1);
       const hurry = () => runner.hurry();
       const irqchip = new Irqchip({ ...config, signals, onDeadline: hurry });
       pc = this.#buildPc(config, (gsi, level) => irqchip.setGsi(gsi, level));
@@ -79,9 +82,9 @@ export class Machine implements Disposable {
       const bus = new MachineBus(pc, irqchip, config.counters, {
         access: () => runner.access(),
         hurry,
-      });
+      }, activity);
       const engine = unlessBuilt.use(config.engine.create(bus));
-      const runner = new SliceRunner(engine, { ...config, pc }, irqchip);
+      const runner = new SliceRunner(engine, { ...config, pc }, irqchip, activity);
       signals.connect(engine);
       config.clock.attach(engine);
       this.#runner = runner;

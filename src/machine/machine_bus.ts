@@ -4,6 +4,7 @@
  */
 
 import type { MmioBus as Mmio } from "../devices/bus.ts";
+import { Activity } from "../engine/activity.ts";
 import type { CpuBus, CpuSignals, LocalApicPort, MmioBus, PortSize } from "../engine/cpu_bus.ts";
 import type { Irqchip } from "../platform/irqchip/irqchip.ts";
 import type { Pc } from "../platform/pc.ts";
@@ -24,46 +25,63 @@ export class MachineBus implements CpuBus {
   readonly #irqchip: Irqchip;
   readonly #counters: Float64Array;
   readonly #listener: AccessListener;
+  /** What the thread is at: `Activity`. */
+  readonly #activity: Int32Array;
 
-  constructor(pc: Pc, irqchip: Irqchip, counters: Float64Array, listener: AccessListener) {
+  constructor(
+    pc: Pc,
+    irqchip: Irqchip,
+    counters: Float64Array,
+    listener: AccessListener,
+    activity: Int32Array,
+  ) {
     this.localApics = irqchip.localApics;
     this.#pc = pc;
     this.#irqchip = irqchip;
     this.#counters = counters;
     this.#listener = listener;
+    this.#activity = activity;
   }
 
   readPort(port: number, size: PortSize): number {
+    this.#activity[0] = Activity.DEVICES;
     this.#counters[Counter.PORT_IN]++;
     this.#listener.access();
     const value = this.#pc.ports.read(port, size);
     this.#listener.hurry();
+    this.#activity[0] = Activity.INTERPRETER;
     return value;
   }
 
   writePort(port: number, size: PortSize, value: number): void {
+    this.#activity[0] = Activity.DEVICES;
     this.#counters[Counter.PORT_OUT]++;
     this.#listener.access();
     this.#pc.ports.write(port, size, value);
     this.#listener.hurry();
+    this.#activity[0] = Activity.INTERPRETER;
   }
 
   readMmio(vcpu: number, gpa: number, size: number, into: DataView, at: number): void {
+    this.#activity[0] = Activity.DEVICES;
     this.#counters[Counter.MMIO_READ]++;
     if (!this.#irqchip.readMmio(vcpu, gpa, size, into, at)) {
       this.#listener.access();
       this.#pc.mmio.read(gpa, size, into, at);
     }
     this.#listener.hurry();
+    this.#activity[0] = Activity.INTERPRETER;
   }
 
   writeMmio(vcpu: number, gpa: number, size: number, from: DataView, at: number): void {
+    this.#activity[0] = Activity.DEVICES;
     this.#counters[Counter.MMIO_WRITE]++;
     if (!this.#irqchip.writeMmio(vcpu, gpa, size, from, at)) {
       this.#listener.access();
       this.#pc.mmio.write(gpa, size, from, at);
     }
     this.#listener.hurry();
+    this.#activity[0] = Activity.INTERPRETER;
   }
 }
 

@@ -3,6 +3,7 @@
  * very instruction where the clock counts instructions, and often enough to see signals.
  */
 
+import { Activity } from "../engine/activity.ts";
 import { type BusEngine, ExitCode } from "../engine/engine.ts";
 import type { Irqchip } from "../platform/irqchip/irqchip.ts";
 import { Runner, type RunnerParts } from "./runner.ts";
@@ -17,15 +18,23 @@ const MAX_GUEST_NS = Number.MAX_SAFE_INTEGER;
 export class SliceRunner extends Runner {
   readonly #engine: BusEngine;
   readonly #irqchip: Irqchip;
+  /** What the thread is at: `Activity`. */
+  readonly #activity: Int32Array;
   /** The deadline that the slice was measured by. */
   #deadlineNs = -Infinity;
   /** `retired` when the guest last waited. */
   #waitedAt = -1;
 
-  constructor(engine: BusEngine, parts: RunnerParts, irqchip: Irqchip) {
+  constructor(
+    engine: BusEngine,
+    parts: RunnerParts,
+    irqchip: Irqchip,
+    activity: Int32Array,
+  ) {
     super(engine, parts);
     this.#engine = engine;
     this.#irqchip = irqchip;
+    this.#activity = activity;
   }
 
   override step(): void {
@@ -33,6 +42,7 @@ export class SliceRunner extends Runner {
     const engine = this.#engine;
     this.#deadlineNs = this.#nextDeadlineNs();
     const code = engine.run(clock.budget(this.#deadlineNs));
+    this.#activity[0] = Activity.DEVICES;
     this.#deadlineNs = -Infinity; // no slice to limit
     counters[code]++;
     if (code === ExitCode.HALT) this.#wait();
@@ -84,7 +94,9 @@ export class SliceRunner extends Runner {
     const suspicious = deadlineNs === Infinity || retired === this.#waitedAt;
     this.#waitedAt = retired;
     if (suspicious && this.endIfHalted()) return;
+    this.#activity[0] = Activity.IDLE;
     this.clock.idle(deadlineNs, this.signals);
+    this.#activity[0] = Activity.DEVICES;
   }
 
   #nextDeadlineNs(): number {

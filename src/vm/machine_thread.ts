@@ -4,6 +4,7 @@
 
 import { DenovisorError } from "../base/errors.ts";
 import { createRing } from "../base/ring.ts";
+import { createActivity } from "../engine/activity.ts";
 import type { PagerThread, PagingOptions } from "../engine/kvm/pager/pager_thread.ts";
 import type { GuestMemory } from "../memory/guest_memory.ts";
 import { AlarmClock, createAlarm } from "../machine/alarm.ts";
@@ -55,6 +56,7 @@ export class MachineThread implements AsyncDisposable {
     this.shared = {
       signals: createSignals(),
       counters: new Float64Array(new SharedArrayBuffer(COUNTER_BYTES)),
+      activity: createActivity(),
       alarm: createAlarm(),
       input: createRing(INPUT_BYTES),
       output: createRing(OUTPUT_BYTES),

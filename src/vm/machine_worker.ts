@@ -60,11 +60,12 @@ function build(setup: MachineSetup): Machine {
     signals: shared.signals,
     counters: shared.counters,
     setAlarm: (epochMs) => alarm.set(epochMs),
+    activity: shared.activity,
   });
 }
 
 function makerOf(
-  { engine, cpus }: MachineSetup,
+  { engine, cpus, shared: { activity } }: MachineSetup,
   memory: GuestMemory,
   clock: MachineClock,
 ): EngineMaker {
@@ -82,7 +83,7 @@ function makerOf(
   const jit = jitBytes === 0 ? undefined : { maxBytes: jitBytes };
   return {
     irqchip: "machine",
-    create: (bus) => new WasmEngine({ memory, cpus, bus, clock, mmu, jit }),
+    create: (bus) => new WasmEngine({ memory, cpus, bus, clock, mmu, jit, activity }),
   };
 }
 

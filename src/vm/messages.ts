@@ -37,6 +37,8 @@ export interface SharedState {
   readonly signals: Int32Array<SharedArrayBuffer>;
   /** Of `COUNTER_BYTES` bytes. */
   readonly counters: Float64Array<SharedArrayBuffer>;
+  /** Of `createActivity`. */
+  readonly activity: Int32Array<SharedArrayBuffer>;
   /** Of `createAlarm`. */
   readonly alarm: SharedArrayBuffer;
   /** Rings of bytes: from the keyboard, to the screen, to the debug log. */

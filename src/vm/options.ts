@@ -50,6 +50,8 @@ export interface VmOptions {
    * with K, M or G; 0: everything is interpreted. The results are the same. Default "256M".
    */
   readonly jitMemory?: string | number | undefined;
+  /** With the wasm engine: find out where the time goes, for `stats`. Default false. */
+  readonly profile?: boolean | undefined;
   /**
    * With KVM: complete instructions that the host's KVM does not know by the wasm engine's
    * interpreter. Default true; otherwise the first of them ends the run.
@@ -77,6 +79,7 @@ export interface CheckedOptions {
   readonly clock: ClockChoice | undefined;
   /** In bytes. */
   readonly jitMemory: number | undefined;
+  readonly profile: boolean;
   readonly assist: boolean;
   readonly debugExit: boolean;
   readonly timeoutMs: number | undefined;
@@ -102,6 +105,7 @@ const NAMES = [
   "mmu",
   "clock",
   "jitMemory",
+  "profile",
   "assist",
   "debugExit",
   "timeoutMs",
@@ -125,6 +129,7 @@ export function checkOptions(options: VmOptions): CheckedOptions {
     mmu,
     clock,
     jitMemory,
+    profile = false,
     assist = true,
     debugExit = false,
     timeoutMs,
@@ -155,6 +160,7 @@ export function checkOptions(options: VmOptions): CheckedOptions {
   if (clock !== undefined && clock !== "real" && clock !== "virtual") {
     throw wrong("clock", clock, "real or virtual");
   }
+  if (typeof profile !== "boolean") throw wrong("profile", profile, "true or false");
   if (typeof assist !== "boolean") throw wrong("assist", assist, "true or false");
   if (typeof debugExit !== "boolean") throw wrong("debugExit", debugExit, "true or false");
   if (
@@ -173,6 +179,7 @@ export function checkOptions(options: VmOptions): CheckedOptions {
     mmu,
     clock,
     jitMemory: jitMemory === undefined ? undefined : parseJitMemory(jitMemory),
+    profile,
     assist,
     debugExit,
     timeoutMs,

@@ -2,6 +2,7 @@
  * What a Vm counted, for `vm.stats()` and `--stats`.
  */
 
+import type { VmProfile } from "./profile.ts";
 import { Counter, type ExitCounts, readCounters } from "../machine/stats.ts";
 
 /** A Vm's counters at one moment. */
@@ -27,6 +28,8 @@ export interface VmStats {
     /** Milliseconds from the start of the process to the first guest instruction; 0 before. */
     readonly firstInstructionMs: number;
   };
+  /** Where the wasm engine's time went, as far as that was looked at: with the option `profile`. */
+  readonly profile: VmProfile | undefined;
   /** The engine's own counters, by its names; empty until the run has ended. */
   readonly engineCounters: Readonly<Record<string, number>>;
   /**
@@ -42,6 +45,7 @@ export function collectStats(
   counters: Float64Array,
   engineCounters: Readonly<Record<string, number>>,
   mmuCounters: Readonly<Record<string, number>>,
+  profile: VmProfile | undefined,
 ): VmStats {
   return {
     engine,
@@ -50,6 +54,7 @@ export function collectStats(
       readyMs: sinceStart(counters[Counter.READY_EPOCH_MS]),
       firstInstructionMs: sinceStart(counters[Counter.STARTED_EPOCH_MS]),
     },
+    profile,
     engineCounters,
     mmuCounters,
   };

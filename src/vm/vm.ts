@@ -19,6 +19,7 @@ import { JIT_BYTES } from "./jit_memory.ts";
 import { MachineThread, type ThreadEnd } from "./machine_thread.ts";
 import type { CheckedPaging } from "./memory_options.ts";
 import { type CheckedOptions, checkOptions, checkWasmMemory, type VmOptions } from "./options.ts";
+import { Profiler } from "./profile.ts";
 import { collectStats, type VmStats } from "./stats.ts";
 import { VmMemory } from "./vm_memory.ts";
 
@@ -46,6 +47,7 @@ export class Vm implements AsyncDisposable {
   readonly #thread: MachineThread;
   readonly #outcome: Promise<VmOutcome>;
   readonly #timers = new DisposableStack();
+  readonly #profiler: Profiler | undefined;
   #timedOut = false;
   #engineStats: Readonly<Record<string, number>> = {};
 
@@ -64,6 +66,9 @@ export class Vm implements AsyncDisposable {
     this.#outcome.catch(() => {}); // whoever asks gets it
     // Other engines come back when the guest waits.
     if (parts.engine.name === "kvm") this.#timers.use(new HaltWatch(thread));
+    else if (options.profile) {
+      this.#profiler = this.#timers.use(new Profiler(thread.shared.activity));
+    }
     if (options.timeoutMs !== undefined) {
       const left = Math.max(0, options.timeoutMs - (performance.now() - startMs));
       const timer = setTimeout(() => this.#timeOut(), left);
@@ -125,7 +130,13 @@ export class Vm implements AsyncDisposable {
   /** What has been counted so far; the engine's own counters come when the run has ended. */
   stats(): VmStats {
     const { shared, mmuCounters } = this.#thread;
-    return collectStats(this.engine.name, shared.counters, this.#engineStats, mmuCounters);
+    return collectStats(
+      this.engine.name,
+      shared.counters,
+      this.#engineStats,
+      mmuCounters,
+      this.#profiler?.profile,
+    );
   }
 
   /** Ends the run and waits until nothing is left of it. */

@@ -32,6 +32,7 @@ const NAMES = [
   "VmMemory",
   "VmOptions",
   "VmOutcome",
+  "VmProfile",
   "VmStats",
   "describeOutcome",
   "gpa",

@@ -100,6 +100,8 @@ export interface CpuParts {
   /** What the time-stamp counter counts, in nanoseconds. */
   readonly clock: { nowNs(): number };
   readonly cpuid: Cpuid;
+  /** Of `createActivity`; by default nobody looks at it. */
+  readonly activity?: Int32Array | undefined;
   /** Translation of linear addresses; set up for this vCPU. */
   readonly paging: (cpu: Cpu) => Paging;
   readonly x87: (cpu: Cpu) => X87;
@@ -125,6 +127,8 @@ export class Cpu {
   readonly apic: LocalApicPort;
   readonly clock: { nowNs(): number };
   readonly cpuid: Cpuid;
+  /** What the thread is at: `Activity`. */
+  readonly activity: Int32Array;
   readonly paging: Paging;
   readonly x87: X87;
 
@@ -241,6 +245,7 @@ export class Cpu {
     this.apic = parts.bus.localApics[parts.index];
     this.clock = parts.clock;
     this.cpuid = parts.cpuid;
+    this.activity = parts.activity ?? new Int32Array(1);
     this.s.fill(1, TlbSet.FIRST, TlbSet.FIRST + TLB_WORDS);
     this.x87 = parts.x87(this);
     this.paging = parts.paging(this);

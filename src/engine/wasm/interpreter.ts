@@ -4,6 +4,7 @@
  */
 
 import { Seg } from "../../cpu/state.ts";
+import { Activity } from "../activity.ts";
 import { Block, type CodePage } from "./block.ts";
 import { Attention, type Cpu, Flag, Word } from "./cpu.ts";
 import { afterStep, beforeStep } from "./debug.ts";
@@ -279,6 +280,7 @@ export class Interpreter {
   /** An instruction has raised: it has not happened, but for its predecessors. */
   #deliver(cpu: Cpu): void {
     const { block } = cpu;
+    cpu.activity[0] = Activity.INTERPRETER;
     if (block !== undefined) {
       if (cpu.at === 0) block.page?.leftAtOnce();
       const done = cpu.faultClass === FaultClass.FAULT ? cpu.at : cpu.at + 1;

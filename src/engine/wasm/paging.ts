@@ -15,6 +15,7 @@ import {
   PagingMode,
   TlbFill,
 } from "../../mmu/mod.ts";
+import { Activity } from "../activity.ts";
 import { isCanonical, linearAddressBits, Walker } from "../../mmu/walk/mod.ts";
 import { keyRefuses } from "../../mmu/walk/permissions.ts";
 import type { CodePage } from "./block.ts";
@@ -327,6 +328,15 @@ export class Paging {
       return;
     }
     this.tlbMisses++;
+    const { activity } = this.#cpu;
+    const before = activity[0];
+    activity[0] = Activity.MMU;
+    this.#ask(place, slow, lo, hi, access);
+    activity[0] = before; // where this throws, who catches it sets it
+  }
+
+  /** The same by the MMU. */
+  #ask(place: Place, slow: SlowPage, lo: number, hi: number, access: number): void {
     const { vcpu } = this;
     const fill = this.#fill;
     let rights: number = Acc.ALL;

@@ -17,6 +17,7 @@ import {
   State,
 } from "../../cpu/state.ts";
 import type { GuestMemory } from "../../memory/guest_memory.ts";
+import { Activity } from "../activity.ts";
 import type { CpuBus } from "../cpu_bus.ts";
 import { type BusEngine, Exit, ExitCode, type Vcpu } from "../engine.ts";
 import { Attention, Cpu, Flag, Waiting, Word } from "./cpu.ts";
@@ -52,6 +53,8 @@ export interface WasmEngineOptions {
   readonly mmu?: MmuMode;
   /** Hot code is translated to WebAssembly; undefined: everything is interpreted. */
   readonly jit?: JitOptions | undefined;
+  /** Of `createActivity`: the engine keeps it up to date while it runs. */
+  readonly activity?: Int32Array | undefined;
 }
 
 /** A vCPU as inspection and boot see it. */
@@ -121,6 +124,7 @@ export class WasmEngine implements BusEngine {
         bus,
         clock,
         cpuid,
+        activity: options.activity,
         x87: (cpu) => new X87(cpu),
         paging: (cpu) => new Paging(cpu, this.#guest),
       })
@@ -149,6 +153,7 @@ export class WasmEngine implements BusEngine {
   }
 
   run(budget: number): ExitCode {
+    this.#cpus[0].activity[0] = Activity.INTERPRETER;
     this.#guest.takeWrites();
     this.#end = budget > 0 ? this.retired + budget : Number.MAX_SAFE_INTEGER;
     for (;;) {

@@ -10,7 +10,7 @@ function stats(wallSeconds: number, instructions: number, guestNs: number): VmSt
   counters[Counter.ENDED_EPOCH_MS] = 1000 + wallSeconds * 1000;
   counters[Counter.INSTRUCTIONS] = instructions;
   counters[Counter.GUEST_NS] = guestNs;
-  return collectStats("wasm", counters, {}, {});
+  return collectStats("wasm", counters, {}, {}, undefined);
 }
 
 Deno.test("the line has the rate since the last look, and the guest's time", () => {

@@ -1,6 +1,7 @@
 /** One vCPU's side of translated code: its table of functions, and what crosses the border. */
 
 import { Seg } from "../../../cpu/state.ts";
+import { Activity } from "../../activity.ts";
 import type { Block, CodePage } from "../block.ts";
 import { CodeSize, type Cpu, Word } from "../cpu.ts";
 import { Jit, jumpAt, MODE_CPL, Status } from "./layout.ts";
@@ -94,10 +95,19 @@ export class JitCpu {
     new WebAssembly.Instance(batch.module, this.#imports);
   }
 
+  /** Has V8 compile a region's function, which it does when it is first called: without a budget. */
+  #compile(region: Region): void {
+    region.isCompiled = true;
+    this.#load(region.mode);
+    this.cpu.s[Jit.BUDGET / 4] = 0;
+    this.#exports.run();
+  }
+
   /** Runs translated code from the block at RIP on, until TypeScript has to do something. */
   run(region: Region, entry: number): Status {
     const { cpu } = this;
-    const { s } = cpu;
+    const { s, activity } = cpu;
+    if (!region.isCompiled) activity[0] = Activity.COMPILATION;
     this.#ensure(region);
     const at = jumpAt(s[Word.RIP]) / 4;
     cpu.paging.code.noteJump(at);
@@ -105,10 +115,13 @@ export class JitCpu {
     s[at + 1] = s[Word.RIP + 1] ^ region.mode;
     s[at + 2] = region.index;
     s[at + 3] = entry;
+    if (!region.isCompiled) this.#compile(region);
     this.entries++;
     this.missedIn = undefined;
     this.#load(region.mode);
+    activity[0] = Activity.TRANSLATED;
     const status = this.#exports.run();
+    activity[0] = Activity.INTERPRETER;
     if (status === Status.STEP) {
       if (this.#error !== undefined) this.#throw();
       return status;
@@ -148,7 +161,8 @@ export class JitCpu {
   /** Interprets the instruction `Jit.SITE`; returns 1 when translated code may go on. */
   #step(): number {
     const { cpu } = this;
-    const { s } = cpu;
+    const { s, activity } = cpu;
+    activity[0] = Activity.INTERPRETER;
     this.#save();
     if (cpu.budget <= 0) return 0;
     this.steps++;
@@ -166,6 +180,7 @@ export class JitCpu {
     const mode = modeOf(cpu);
     if (mode === NO_MODE) return 0;
     this.#load(mode);
+    activity[0] = Activity.TRANSLATED;
     return 1;
   }
 

@@ -9,6 +9,8 @@ export class Region {
   readonly sites: readonly number[];
   /** `modeOf` of the vCPUs that it is for. */
   readonly mode: number;
+  /** V8 has compiled it. */
+  isCompiled = false;
 
   constructor(
     index: number,

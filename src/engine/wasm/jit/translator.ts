@@ -1,5 +1,6 @@
 /** Translates hot code to WebAssembly, and gives it up when its bytes change. */
 
+import { Activity } from "../../activity.ts";
 import { Block, type CodePage } from "../block.ts";
 import { CodeSize, type Cpu } from "../cpu.ts";
 import type { Insn } from "../insn.ts";
@@ -113,7 +114,9 @@ export class Translator {
     if (this.#requests.length < BATCH && ++this.#waited < PATIENCE && this.#threshold > 1) {
       return false;
     }
-    this.#compile();
+    cpu.activity[0] = Activity.TRANSLATION;
+    this.#compile(cpu.activity);
+    cpu.activity[0] = Activity.INTERPRETER;
     return block.region !== undefined;
   }
 
@@ -173,7 +176,7 @@ export class Translator {
   }
 
   /** Translates what waits, as one module. */
-  #compile(): void {
+  #compile(activity: Int32Array): void {
     const start = performance.now();
     const requests = this.#requests;
     this.#requests = [];
@@ -202,13 +205,14 @@ export class Translator {
       }
       made.push({ request, entries, sites });
     }
-    if (functions.length > 0) this.#publish(functions, made);
+    if (functions.length > 0) this.#publish(functions, made, activity);
     this.#milliseconds += performance.now() - start;
   }
 
   #publish(
     functions: readonly FunctionCode[],
     made: readonly Made[],
+    activity: Int32Array,
   ): void {
     const base = this.#nextIndex;
     this.#nextIndex += functions.length;
@@ -219,6 +223,7 @@ export class Translator {
       tableBase: base,
     });
     this.#bytes += bytes.length;
+    activity[0] = Activity.COMPILATION;
     const batch = new Batch(new WebAssembly.Module(bytes), this.#nextIndex);
     made.forEach(({ request: { page, mode }, entries, sites }, i) => {
       const region = new Region(base + i, batch, sites, mode);
