@@ -65,9 +65,9 @@ export const boot = command({
     "debug-exit": flag("let the guest end the run with a status by port 0xf4"),
     timeout: value("SECONDS", "end the run after so long", reader.seconds),
     trace: value(
-      "mmu[=FILE]",
-      "write each event of the MMU, which then brings guest memory in, to FILE or stderr; see " +
-        "denovisor mmu report",
+      "mmu|jit[=FILE]",
+      "write each event of KVM's MMU, which then brings guest memory in, or each translation of the " +
+        "wasm engine, to FILE or stderr; see denovisor mmu report",
       reader.trace,
     ),
     stats: optionalValue(
@@ -89,16 +89,19 @@ export const boot = command({
         `Cannot use --initrd ${quote(options.initrd[0])}: found no --kernel, expected one with it`,
       );
     }
+    const traced = (what: "mmu" | "jit") =>
+      options.trace?.of === what ? options.trace.path : undefined;
     const machine: VmOptions = {
       bios: options.bios,
-      memory: options.trace === undefined
+      memory: traced("mmu") === undefined
         ? options.memory
-        : { size: options.memory, paging: "mmu", trace: options.trace },
+        : { size: options.memory, paging: "mmu", trace: traced("mmu") },
       cpus: options.cpus,
       engine: options.engine,
       mmu: options.mmu,
       clock: options.clock,
       jitMemory: options["jit-memory"],
+      jitTrace: traced("jit"),
       profile: options.stats !== undefined,
       assist: !options["no-assist"],
       debugExit: options["debug-exit"],

@@ -66,11 +66,14 @@ export const seconds: Reader<number> = {
 };
 
 /** What is traced, and the path of the file to which: "-" when there is none. */
-export const trace: Reader<string> = {
-  expected: "mmu or mmu=FILE",
+export const trace: Reader<{ readonly of: "mmu" | "jit"; readonly path: string }> = {
+  expected: "mmu, mmu=FILE, jit or jit=FILE",
   read: (given) => {
-    if (given === "mmu") return "-";
-    return given.startsWith("mmu=") ? path.read(given.slice("mmu=".length)) : undefined;
+    const [, what, file] = /^(mmu|jit)(?:=([^]*))?$/.exec(given) ?? [];
+    const to = file === undefined ? "-" : path.read(file);
+    return what === undefined || to === undefined
+      ? undefined
+      : { of: what as "mmu" | "jit", path: to };
   },
 };
 

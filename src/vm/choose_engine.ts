@@ -4,7 +4,7 @@
 
 import { DenovisorError } from "../base/errors.ts";
 import { type KvmProbe, probeKvm } from "../engine/kvm/probe.ts";
-import { type CheckedOptions, WASM_MAX_CPUS, WASM_MEMORY_BYTES } from "./options.ts";
+import { type CheckedOptions, WASM_MAX_CPUS, WASM_MEMORY_BYTES, WASM_OPTIONS } from "./options.ts";
 
 /** The engine that was taken. */
 export interface EngineReport {
@@ -17,7 +17,7 @@ export interface EngineReport {
 /** The options that the choice goes by. */
 export type EngineWishes = Pick<
   CheckedOptions,
-  "engine" | "mmu" | "clock" | "jitMemory" | "cpus" | "memoryBytes" | "paging"
+  "engine" | typeof WASM_OPTIONS[number] | "cpus" | "memoryBytes" | "paging"
 >;
 
 /** What this process found of KVM; looking again would cost the time of a guest. */
@@ -42,8 +42,7 @@ export function chooseEngine(
   const { engine } = wishes;
   if (engine !== "auto") return { name: engine, reason: "it was asked for" };
   const kvmOnly = optionOfKvm(wishes);
-  const wasmOnly = (["mmu", "clock", "jitMemory"] as const)
-    .find((option) => wishes[option] !== undefined);
+  const wasmOnly = WASM_OPTIONS.find((option) => wishes[option] !== undefined);
   if (wasmOnly !== undefined) {
     if (kvmOnly === undefined) {
       return { name: "wasm", reason: `only it has the option ${wasmOnly}` };

@@ -6,6 +6,7 @@
  */
 
 import { asDenovisorError } from "../base/errors.ts";
+import { TraceFile } from "../base/trace_file.ts";
 import { RingReader, RingWriter } from "../base/ring.ts";
 import type { CpuidLeaf } from "../cpu/cpuid.ts";
 import type { MmioBus } from "../engine/cpu_bus.ts";
@@ -27,7 +28,8 @@ self.onmessage = (event: MessageEvent<MachineSetup>) => {
 /** Runs the guest; the last message of this thread. */
 function host(setup: MachineSetup): MachineMessage {
   try {
-    using machine = build(setup);
+    using trace = jitTraceOf(setup);
+    using machine = build(setup, trace);
     post({ type: "ready", description: machine.entry.description });
     return { type: "ended", outcome: machine.run(), engineStats: machine.engine.stats() };
   } catch (error) {
@@ -35,7 +37,13 @@ function host(setup: MachineSetup): MachineMessage {
   }
 }
 
-function build(setup: MachineSetup): Machine {
+/** @throws DenovisorError `file` when the trace cannot be opened. */
+function jitTraceOf({ engine }: MachineSetup): TraceFile | undefined {
+  const path = engine.name === "wasm" ? engine.jitTrace : undefined;
+  return path === undefined ? undefined : new TraceFile(path);
+}
+
+function build(setup: MachineSetup, trace: TraceFile | undefined): Machine {
   const { cpus, engine, source, firmware, debugExit, shared } = setup;
   const memory = GuestMemory.attach(setup.memory);
   const input = new RingReader(shared.input);
@@ -47,7 +55,7 @@ function build(setup: MachineSetup): Machine {
   return new Machine({
     memory,
     cpus,
-    engine: makerOf(setup, memory, clock),
+    engine: makerOf(setup, memory, clock, trace),
     source,
     firmware,
     console: {
@@ -68,6 +76,7 @@ function makerOf(
   { engine, cpus, shared: { activity } }: MachineSetup,
   memory: GuestMemory,
   clock: MachineClock,
+  trace: TraceFile | undefined,
 ): EngineMaker {
   if (engine.name === "kvm") {
     const control = KvmControl.attach(engine.control);
@@ -80,7 +89,10 @@ function makerOf(
     return { irqchip: "engine", create };
   }
   const { mmu, jitBytes } = engine;
-  const jit = jitBytes === 0 ? undefined : { maxBytes: jitBytes };
+  const jit = jitBytes === 0 ? undefined : {
+    maxBytes: jitBytes,
+    trace: trace && ((bytes: Uint8Array) => trace.attempt(() => trace.write(bytes))),
+  };
   return {
     irqchip: "machine",
     create: (bus) => new WasmEngine({ memory, cpus, bus, clock, mmu, jit, activity }),

@@ -171,7 +171,8 @@ function checkRegion(region: FileRegion, index: number): CheckedRegion {
   return { gpa, path: pathOf(`${name}.file`, file), readOnly, shared };
 }
 
-function pathOf(name: string, file: string | URL): string {
+/** @throws DenovisorError `usage` when it is no path of a file. */
+export function pathOf(name: string, file: string | URL): string {
   if (typeof file === "string" && file !== "" && !file.includes("\0")) return file;
   if (file instanceof URL && file.protocol === "file:") return decodeURIComponent(file.pathname);
   throw wrong(name, file, "a path or a file: URL");

@@ -12,12 +12,13 @@ import type { ClockChoice, MmuChoice } from "./options.ts";
 export type EngineSetup =
   /** `control`: of `KvmControl`. */
   | { readonly name: "kvm"; readonly assist: boolean; readonly control: SharedArrayBuffer }
-  /** `jitBytes`: of translated code at most; 0: none is made. */
+  /** `jitBytes`: of translated code at most; 0: none is made. `jitTrace`: path of a `TraceFile`. */
   | {
     readonly name: "wasm";
     readonly mmu: MmuChoice;
     readonly clock: ClockChoice;
     readonly jitBytes: number;
+    readonly jitTrace: string | undefined;
   };
 
 /** To the worker, once: the machine to build and run. */

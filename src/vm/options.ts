@@ -6,7 +6,7 @@ import { DenovisorError } from "../base/errors.ts";
 import { MAX_TIMER_MS } from "../base/timer.ts";
 import { TWO_32 } from "../base/u64.ts";
 import { parseJitMemory } from "./jit_memory.ts";
-import { type CheckedPaging, checkMemory, type MemoryOptions } from "./memory_options.ts";
+import { type CheckedPaging, checkMemory, type MemoryOptions, pathOf } from "./memory_options.ts";
 
 export { MIN_MEMORY_BYTES, parseMemory } from "./memory_options.ts";
 
@@ -50,6 +50,8 @@ export interface VmOptions {
    * with K, M or G; 0: everything is interpreted. The results are the same. Default "256M".
    */
   readonly jitMemory?: string | number | undefined;
+  /** With the wasm engine: a file for a line of JSON about each translation; "-" is stderr. */
+  readonly jitTrace?: string | URL | undefined;
   /** With the wasm engine: find out where the time goes, for `stats`. Default false. */
   readonly profile?: boolean | undefined;
   /**
@@ -79,6 +81,8 @@ export interface CheckedOptions {
   readonly clock: ClockChoice | undefined;
   /** In bytes. */
   readonly jitMemory: number | undefined;
+  /** Path, or "-". */
+  readonly jitTrace: string | undefined;
   readonly profile: boolean;
   readonly assist: boolean;
   readonly debugExit: boolean;
@@ -105,6 +109,7 @@ const NAMES = [
   "mmu",
   "clock",
   "jitMemory",
+  "jitTrace",
   "profile",
   "assist",
   "debugExit",
@@ -129,6 +134,7 @@ export function checkOptions(options: VmOptions): CheckedOptions {
     mmu,
     clock,
     jitMemory,
+    jitTrace,
     profile = false,
     assist = true,
     debugExit = false,
@@ -179,6 +185,7 @@ export function checkOptions(options: VmOptions): CheckedOptions {
     mmu,
     clock,
     jitMemory: jitMemory === undefined ? undefined : parseJitMemory(jitMemory),
+    jitTrace: jitTrace === undefined ? undefined : pathOf("jitTrace", jitTrace),
     profile,
     assist,
     debugExit,
@@ -188,18 +195,16 @@ export function checkOptions(options: VmOptions): CheckedOptions {
   return checked;
 }
 
+/** Options that only the wasm engine has. */
+export const WASM_OPTIONS = ["mmu", "clock", "jitMemory", "jitTrace"] as const;
+
 /** The options that only one engine has, where one was asked for. */
 function checkEngine(checked: CheckedOptions): void {
-  const { engine, mmu, clock, jitMemory, cpus, memoryBytes, paging } = checked;
+  const { engine, cpus, memoryBytes, paging } = checked;
   if (engine === "kvm") {
-    if (mmu !== undefined) {
-      throw wrong("mmu", `${mmu} with the engine kvm`, "the engine wasm with it");
-    }
-    if (clock !== undefined) {
-      throw wrong("clock", `${clock} with the engine kvm`, "the engine wasm with it");
-    }
-    if (jitMemory !== undefined) {
-      throw wrong("jitMemory", `${jitMemory} with the engine kvm`, "the engine wasm with it");
+    const option = WASM_OPTIONS.find((name) => checked[name] !== undefined);
+    if (option !== undefined) {
+      throw wrong(option, `${checked[option]} with the engine kvm`, "the engine wasm with it");
     }
   }
   if (engine === "wasm") {

@@ -96,10 +96,13 @@ export class Vm implements AsyncDisposable {
       const extra = regionsOutsideRam(regions, memoryBytes);
       const { handle } = GuestMemory.allocate(memoryBytes, romBytes, extra);
       const memory = pagedMemory(thread, handle, regions, paging);
-      const { mmu = "tdp", clock = "virtual", jitMemory: jitBytes = JIT_BYTES, assist } = checked;
+      const { mmu = "tdp", clock = "virtual", jitMemory: jitBytes = JIT_BYTES, jitTrace, assist } =
+        checked;
       const description = await thread.start(
         { memory: handle, source, firmware, debugExit },
-        engine.name === "kvm" ? { name: "kvm", assist } : { name: "wasm", mmu, clock, jitBytes },
+        engine.name === "kvm"
+          ? { name: "kvm", assist }
+          : { name: "wasm", mmu, clock, jitBytes, jitTrace },
         buffersOf(source, firmware),
       );
       return new Vm({ thread, memory, engine, description, options: checked, startMs });

@@ -58,6 +58,11 @@ export class Interpreter {
     return this.#blocks;
   }
 
+  /** Completes the translator's trace; nothing runs any more. */
+  end(): void {
+    this.#translator?.end();
+  }
+
   /** The translator's counters. */
   stats(): Record<string, number> {
     return this.#translator?.stats() ?? {};

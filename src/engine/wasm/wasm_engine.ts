@@ -216,7 +216,10 @@ export class WasmEngine implements BusEngine {
     return { ...stats, ...this.#interpreter.stats(), ...this.#guest.mmu.stats() };
   }
 
-  [Symbol.dispose](): void {}
+  /** Completes the trace. Throws what its writer throws. */
+  [Symbol.dispose](): void {
+    this.#interpreter.end();
+  }
 
   /** Runs one vCPU for its turn; an exit code ends the whole `run`. */
   #runTurn(cpu: Cpu): ExitCode | undefined {

@@ -50,10 +50,11 @@ Deno.test("one of a few words is taken by its exact spelling", () => {
   assertEquals(engine.read("KVM"), undefined);
 });
 
-Deno.test("what is traced is mmu, with a file or without", () => {
-  assertEquals(reader.trace.read("mmu"), "-");
-  assertEquals(reader.trace.read("mmu=a=b"), "a=b");
-  for (const bad of ["", "mmu=", "MMU", "cpu", "mmu:a", "mmu=a\0b"]) {
+Deno.test("what is traced is mmu or jit, with a file or without", () => {
+  assertEquals(reader.trace.read("mmu"), { of: "mmu", path: "-" });
+  assertEquals(reader.trace.read("mmu=a=b"), { of: "mmu", path: "a=b" });
+  assertEquals(reader.trace.read("jit=a"), { of: "jit", path: "a" });
+  for (const bad of ["", "mmu=", "MMU", "cpu", "mmu:a", "jit=", "jits", "mmu=a\0b"]) {
     assertEquals(reader.trace.read(bad), undefined, bad);
   }
 });

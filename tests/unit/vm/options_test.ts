@@ -20,6 +20,7 @@ Deno.test("options have a default each", () => {
     mmu: undefined,
     clock: undefined,
     jitMemory: undefined,
+    jitTrace: undefined,
     profile: false,
     assist: true,
     debugExit: false,

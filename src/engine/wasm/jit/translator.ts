@@ -2,7 +2,7 @@
 
 import { Activity } from "../../activity.ts";
 import { Block, type CodePage } from "../block.ts";
-import { CodeSize, type Cpu } from "../cpu.ts";
+import { CodeSize, type Cpu, Word } from "../cpu.ts";
 import type { Insn } from "../insn.ts";
 import { type Execute, JitCpu, modeOf, NO_MODE } from "./jit_cpu.ts";
 import type { Status } from "./layout.ts";
@@ -11,6 +11,7 @@ import { planRegion } from "./plan.ts";
 import { Batch, Region } from "./region.ts";
 import { regionCode } from "./region_code.ts";
 import { runtimeModule, SIGNATURES, Types } from "./runtime.ts";
+import { JitTrace, type TracedRegion } from "./trace.ts";
 
 /** Entries after which a block is worth a translation. */
 const THRESHOLD = 50;
@@ -25,6 +26,8 @@ const PATIENCE = 2000;
 const PATCHES = 4;
 /** log2 of the longest delay that more of them bring. */
 const MAX_DELAY = 8;
+/** Bytes of a page. */
+const PAGE = 4096;
 /** Index of the first function in the tables: 0 is none. */
 const FIRST_INDEX = 1;
 /** Functions in a table at most. */
@@ -43,6 +46,8 @@ export interface JitOptions {
   readonly threshold?: number;
   /** Bytes of modules that are kept at most. */
   readonly maxBytes: number;
+  /** Takes the bytes of a trace, lines of JSON, or throws, which ends the run. */
+  readonly trace?: ((bytes: Uint8Array) => void) | undefined;
 }
 
 /** A block that waits for its translation. */
@@ -52,6 +57,9 @@ interface Request {
   readonly mode: number;
   /** A region has it already, but not as the beginning of a block. */
   readonly inside: boolean;
+  /** RIP. */
+  readonly ripLo: number;
+  readonly ripHi: number;
 }
 
 /** A region that has been written. */
@@ -59,6 +67,7 @@ interface Made {
   readonly request: Request;
   readonly entries: readonly number[];
   readonly sites: readonly number[];
+  readonly traced: TracedRegion | undefined;
 }
 
 /** For all vCPUs of one guest. */
@@ -80,12 +89,15 @@ export class Translator {
   #compiled = 0;
   #dropped = 0;
   #milliseconds = 0;
+  readonly #trace: JitTrace | undefined;
 
   constructor(ram: WebAssembly.Memory, execute: Execute, options: JitOptions) {
     this.#ram = ram;
     this.#execute = execute;
     this.#threshold = options.threshold ?? THRESHOLD;
     this.#maxBytes = options.maxBytes;
+    const { trace } = options;
+    if (trace !== undefined) this.#trace = new JitTrace(new Uint8Array(ram.buffer), trace);
   }
 
   /** Runs the block's translation, when there is one for the vCPU as it is. */
@@ -124,7 +136,9 @@ export class Translator {
   #request(cpu: Cpu, block: Block, page: CodePage, inside: boolean): void {
     if (page.translated.has(block.start) !== inside) return;
     const mode = modeOf(cpu);
-    if (mode !== NO_MODE) this.#requests.push({ block, page, mode, inside });
+    if (mode === NO_MODE) return;
+    const [ripLo, ripHi] = [cpu.s[Word.RIP], cpu.s[Word.RIP + 1]];
+    this.#requests.push({ block, page, mode, inside, ripLo, ripHi });
   }
 
   /** Code that is rewritten again and again has to run longer before it is translated once more. */
@@ -150,6 +164,11 @@ export class Translator {
     page.forgetRegions();
     this.#dropped += regions.length;
     for (const { cpu } of this.#cpus) cpu.paging.code.forgetJumps();
+  }
+
+  /** Nothing more is translated. */
+  end(): void {
+    this.#trace?.flush();
   }
 
   stats(): Record<string, number> {
@@ -189,6 +208,7 @@ export class Translator {
       const { block, page, inside } = request;
       if (block.region !== undefined || page.at(block.start) !== block) continue; // it is gone
       if (!inside && page.translated.has(block.start)) continue; // another one has taken it along
+      const planStart = performance.now();
       const is64 = page.codeSize === CodeSize.BITS64;
       const blocks = planRegion(
         page,
@@ -198,12 +218,25 @@ export class Translator {
       );
       if (blocks === undefined) continue;
       const sites: number[] = [];
+      const emitStart = performance.now();
       const { code, entries } = regionCode(blocks, is64, (insn) => this.#site(insn, sites));
       functions.push(code);
       for (const { insns } of blocks) {
         for (const { offset } of insns) page.translated.add(offset);
       }
-      made.push({ request, entries, sites });
+      const traced = this.#trace === undefined ? undefined : {
+        ...request,
+        index: this.#nextIndex + made.length,
+        is64,
+        gfn: page.gfn,
+        pageAt: page.page * PAGE,
+        start: block.start,
+        blocks,
+        wasmBytes: code.code.length,
+        planMs: emitStart - planStart,
+        emitMs: performance.now() - emitStart,
+      };
+      made.push({ request, entries, sites, traced });
     }
     if (functions.length > 0) this.#publish(functions, made, activity);
     this.#milliseconds += performance.now() - start;
@@ -224,7 +257,13 @@ export class Translator {
     });
     this.#bytes += bytes.length;
     activity[0] = Activity.COMPILATION;
+    const start = performance.now();
     const batch = new Batch(new WebAssembly.Module(bytes), this.#nextIndex);
+    this.#trace?.add({
+      regions: made.flatMap(({ traced }) => traced ?? []),
+      bytes: bytes.length,
+      compileMs: performance.now() - start,
+    });
     made.forEach(({ request: { page, mode }, entries, sites }, i) => {
       const region = new Region(base + i, batch, sites, mode);
       const regions = this.#regions.get(page);
