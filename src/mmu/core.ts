@@ -23,11 +23,13 @@ const MIN_TABLES = 64;
 
 /** Who must know before a guest page becomes writable: the shadow engine. */
 export interface WriteGuard {
+  /** False when `gfn` is nothing that has to be guarded. */
+  mayGuard(gfn: Gfn): boolean;
   /** True when `gfn` must stay read-only. When false, its shadow pages may have become unsync. */
   mustProtect(slot: Memslot, gfn: Gfn, canUnsync: boolean): boolean;
 }
 
-/** Who remembers tables of the direct engine: the vCPUs. */
+/** Who remembers tables: the vCPUs. */
 export interface TableCache {
   forgetTables(): void;
 }
@@ -123,7 +125,7 @@ export class MmuCore {
     this.hooks?.onWarning?.(text);
   }
 
-  /** A table of the direct engine goes away. */
+  /** A table goes away, or no longer stands where it did. */
   forgetTables(): void {
     for (let i = 0; i < this.tableCaches.length; i++) this.tableCaches[i].forgetTables();
   }

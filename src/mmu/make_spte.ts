@@ -84,8 +84,11 @@ export class SpteMaker {
     this.lo = plain[2 * kind] | frameLo(pfn);
     this.hi = plain[2 * kind + 1] | frameHi(pfn);
     this.writeProtected = false;
-    const isUsed = (how & (HOST_WRITABLE | SPECULATIVE)) === HOST_WRITABLE;
-    if (!isUsed || core.writeGuard !== undefined || !slot.isPlain) {
+    const { writeGuard } = core;
+    if (
+      (how & (HOST_WRITABLE | SPECULATIVE)) !== HOST_WRITABLE || slot.isWatched(gfn) ||
+      (writeGuard !== undefined && writeGuard.mayGuard(gfn))
+    ) {
       this.#restrict(slot, gfn, level, access, how);
     }
   }

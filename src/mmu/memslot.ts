@@ -19,6 +19,8 @@ export interface MemslotConfig {
   readonly logDirty?: boolean;
 }
 
+const NO_HEADS = new Int32Array(0);
+
 /** A run of guest frames backed by host pages. */
 export class Memslot {
   declare readonly id: number;
@@ -33,7 +35,7 @@ export class Memslot {
   declare dirty: Int32Array | undefined;
   declare readonly large: LargePageInfo;
   /** Shadow engine: by level, one rmap head for each block; empty until it is needed. */
-  readonly rmap: Int32Array[] = [];
+  readonly rmap: Int32Array[] = [NO_HEADS, NO_HEADS, NO_HEADS, NO_HEADS];
   /** Users of write tracking by frame; undefined while there are none. */
   #tracked: Uint16Array | undefined;
 
@@ -82,9 +84,9 @@ export class Memslot {
     this.dirty = on ? newBitmap(this.frames) : undefined;
   }
 
-  /** True when nobody wants to know of writes: they are not logged, and no frame is tracked. */
-  get isPlain(): boolean {
-    return this.dirty === undefined && this.#tracked === undefined;
+  /** True when someone wants to know of writes to `gfn`: they are logged or tracked. */
+  isWatched(gfn: Gfn): boolean {
+    return this.dirty !== undefined || this.isTracked(gfn);
   }
 
   /** True when someone wants to see every write to `gfn`. */

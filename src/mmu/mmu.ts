@@ -80,6 +80,7 @@ export class Mmu {
     this.#vcpus.push(vcpu);
     this.core.tlbs.push(tlb);
     this.core.tableCaches.push(vcpu.state);
+    if (vcpu.shadow !== undefined) this.core.tableCaches.push(vcpu.shadow);
     return vcpu;
   }
 

@@ -17,7 +17,7 @@ import { type CpuRole, PagingMode } from "./role.ts";
 import { directRootRole, shadowRootRole } from "./root_role.ts";
 import { ShadowContext } from "./shadow/context.ts";
 import { flushAddress } from "./shadow/invlpg.ts";
-import { shadowPageFault } from "./shadow/page_fault.ts";
+import { shadowPageFault as importedShadowPageFault } from "./shadow/page_fault.ts";
 import { pteWrite } from "./shadow/pte_write.ts";
 import { ShadowRoots } from "./shadow/roots.ts";
 import type { ShadowState } from "./shadow/state.ts";
@@ -29,6 +29,7 @@ import type { WriteTracking } from "./write_track.ts";
 
 // Imported functions are looked up at every call, a module's own are not: this is a hot path.
 const directPageFault = importedDirectPageFault;
+const shadowPageFault = importedShadowPageFault;
 
 // V8 folds a module's own constants, not those of an imported object: this is a hot path.
 const { CONTINUE, EMULATE, FIXED, INVALID, RETRY, SPURIOUS } = FaultResult;
@@ -195,9 +196,10 @@ export class MmuVcpu {
   #resolve(lo: number, hi: number, code: number): FaultResult {
     const { core } = this;
     const isWatched = core.trace !== undefined || core.hooks !== undefined;
-    return this.#result = this.#isDirect && (code & RSVD) === 0 && !isWatched
-      ? directPageFault(this.state, this.fault)
-      : this.#resolveOther(lo, hi, code);
+    if ((code & RSVD) !== 0 || isWatched) return this.#result = this.#resolveOther(lo, hi, code);
+    if (this.#isDirect) return this.#result = directPageFault(this.state, this.fault);
+    if (hi !== 0 && core.linearBits === 32) return this.#result = this.#beyondLinear();
+    return this.#result = shadowPageFault(this.shadow!, this.fault);
   }
 
   /** Asks the progress guard after a fault that lets the guest try again. */
@@ -268,7 +270,7 @@ export class MmuVcpu {
     return describeFailure(this.core, this.state, this.#result, this.isDirect);
   }
 
-  /** A fault of the shadow engine, one on reserved bits, or one that is traced or looked into. */
+  /** A fault on reserved bits, or one that is traced or looked into. */
   #resolveOther(lo: number, hi: number, code: number): FaultResult {
     const { core, state, fault } = this;
     if (core.trace !== undefined) this.#traceFault(lo, hi, code);
@@ -292,10 +294,7 @@ export class MmuVcpu {
     const core = this.core;
     const walk = this.#walk;
     const shadow = this.shadow!;
-    if (core.linearBits === 32 && hi !== 0) {
-      core.warn("Got a linear address above 2^32 on a host of 32 bits");
-      return FaultResult.BAD_ADDRESS;
-    }
+    if (hi !== 0 && core.linearBits === 32) return this.#beyondLinear();
     if (core.hooks !== undefined) core.hooks.afterEntry?.();
     if (fault.reserved) {
       const { permissions } = shadow.rules;
@@ -311,6 +310,11 @@ export class MmuVcpu {
       if (known !== INVALID) return known;
     }
     return shadowPageFault(shadow, fault);
+  }
+
+  #beyondLinear(): FaultResult {
+    this.core.warn("Got a linear address above 2^32 on a host of 32 bits");
+    return FaultResult.BAD_ADDRESS;
   }
 
   /** The page that the vCPU's MMIO cache holds. */

@@ -1,6 +1,7 @@
 /** What the shadow engine keeps for each vCPU: its walker, its role, its roots. */
 
 import type { Gfn } from "../../base/u64.ts";
+import type { TableCache } from "../core.ts";
 import { HostPage } from "../host.ts";
 import type { CpuRole } from "../role.ts";
 import { RoleMask, type RootRole, shadowRootRole } from "../root_role.ts";
@@ -19,8 +20,11 @@ export class GuestFault {
   addressHi = 0;
 }
 
+/** Bits 31:21 of no address. */
+const NO_KEY = -1;
+
 /** One vCPU as the shadow engine sees it. */
-export class ShadowContext {
+export class ShadowContext implements TableCache {
   declare readonly vcpu: VcpuState;
   declare readonly shadow: ShadowState;
   declare readonly walker: Walker;
@@ -35,6 +39,14 @@ export class ShadowContext {
   root = 0;
   readonly paeRoots: Int32Array = new Int32Array(4);
   hasRoots = false;
+  /**
+   * The last-level table that the last walk of our tables came to, as a CPU's paging-structure caches
+   * keep it (SDM 3A §4.10.3), and bits 63:21 of the addresses it is for. Whatever takes a table off
+   * the way to it, or has guest tables above it be walked anew, empties this.
+   */
+  lastTable = 0;
+  #lastLo = NO_KEY;
+  #lastHi = 0;
   /** For pages that nobody has asked for. */
   readonly guess: HostPage = new HostPage();
   /** The last fault was a write to a table that the write itself is translated by. */
@@ -80,6 +92,22 @@ export class ShadowContext {
   /** Level of `topTable`. */
   get topLevel(): number {
     return this.isPae ? 2 : this.rootRole & RoleMask.LEVEL;
+  }
+
+  /** Remembers the last-level table on the way to the address `hi:lo`. */
+  keepTable(table: number, lo: number, hi: number): void {
+    this.lastTable = table;
+    this.#lastLo = lo >>> 21;
+    this.#lastHi = hi;
+  }
+
+  /** True when `lastTable` is the last-level table for `hi:lo`. */
+  isInTable(lo: number, hi: number): boolean {
+    return lo >>> 21 === this.#lastLo && hi === this.#lastHi;
+  }
+
+  forgetTables(): void {
+    this.#lastLo = NO_KEY;
   }
 
   /** Index in `tables.words` of the guest entry that entry `index` of last-level page `table` shadows, or -1. */

@@ -1,18 +1,29 @@
 /** Maps one fault of a guest with paging: follows the guest's tables with pages that shadow them. */
 
-import { decideLevel } from "../decide_level.ts";
+import type { MmuCore } from "../core.ts";
+import { decideLevel as importedDecideLevel } from "../decide_level.ts";
 import { Cause, type Fault, FaultResult } from "../fault.ts";
-import { blockStart, Level, tableIndex } from "../level.ts";
+import { blockStart, entryOffset, Level } from "../level.ts";
 import { isPresent, pfnOf, SpteLo } from "../spte.ts";
-import { TABLE_WORDS, TableFlag } from "../table_pool.ts";
+import { TABLE_WORDS, TableFlag, tableOf } from "../table_pool.ts";
 import { traceRequested } from "../trace_points.ts";
 import type { ShadowContext } from "./context.ts";
 import { getPage, linkPage } from "./get_page.ts";
 import { prefetchGuest } from "./prefetch.ts";
 import { dropShadowLeaf, unlinkChild } from "./rmap.ts";
 import { roleAccess } from "../root_role.ts";
-import { setFaultLeaf } from "./set_leaf.ts";
+import { setFaultLeaf as importedSetFaultLeaf } from "./set_leaf.ts";
 import type { ShadowState } from "./state.ts";
+
+// Imported functions are looked up at every call, a module's own are not: this is a hot path.
+const decideLevel = importedDecideLevel;
+const setFaultLeaf = importedSetFaultLeaf;
+
+// V8 folds a module's own constants, not those of an imported object: this is a hot path.
+const { SPURIOUS } = FaultResult;
+const { SIZE_4K } = Level;
+/** Index of no SPTE: table 0 is never used. */
+const NO_ENTRY = 0;
 
 /**
  * Maps `fault` with what the walker has found.
@@ -21,18 +32,39 @@ import type { ShadowState } from "./state.ts";
 export function fetch(context: ShadowContext, fault: Fault, access: number): FaultResult {
   const { shadow, walker, vcpu } = context;
   const { core } = shadow;
+  const { addressLo, addressHi } = fault;
+  if (!context.hasRoots || context.topTable(addressLo) === 0) return withoutRoot(core, fault);
+  const guestLevel = walker.result.level;
+  let sptep = guestLevel === SIZE_4K && context.isInTable(addressLo, addressHi) &&
+      core.hooks === undefined
+    ? (context.lastTable << 10) + (addressLo >>> 11 & 0x3fe)
+    : walkGuestTables(context, fault, guestLevel) | 0; // else V8 keeps it boxed on every way
+  if (sptep === NO_ENTRY || !walker.unchangedDownTo(guestLevel)) return changed(fault);
+  decideLevel(core, fault);
+  if (core.trace !== undefined) traceRequested(core, fault, guestLevel);
+  if (guestLevel > SIZE_4K) sptep = walkBlock(context, fault, sptep, guestLevel, access) | 0;
+  const level = fault.goalLevel;
+  const result = setFaultLeaf(shadow, vcpu, fault, sptep, level, access);
+  if (result !== SPURIOUS) core.stats.pf_fixed++;
+  if (core.prefetch && level === SIZE_4K && fault.pfn >= 0) {
+    prefetchGuest(context, fault, tableOf(sptep), sptep);
+  }
+  return result;
+}
+
+/**
+ * Walks down to our entry for the guest's leaf, and makes what is missing on the way.
+ * @returns The entry, or `NO_ENTRY` when the guest has changed one of its own meanwhile.
+ */
+function walkGuestTables(context: ShadowContext, fault: Fault, guestLevel: number): number {
+  const { shadow, walker } = context;
+  const { core } = shadow;
   const { words } = core.pool;
-  if (!walker.entryUnchanged(walker.topLevel)) return changed(fault);
-  const lo = fault.addressLo;
-  const hi = fault.addressHi;
+  const { addressLo: lo, addressHi: hi } = fault;
+  if (!walker.entryUnchanged(walker.topLevel)) return NO_ENTRY;
   let table = context.topTable(lo);
   let level = context.topLevel;
-  if (!context.hasRoots || table === 0) {
-    core.warn("Cannot map a fault: the vCPU's root went away after the entry");
-    return fault.end(FaultResult.RETRY, Cause.ROOT_INVALID);
-  }
-  const guestLevel = walker.result.level;
-  let sptep = table * TABLE_WORDS + tableIndex(lo, hi, level) * 2;
+  let sptep = table * TABLE_WORDS + entryOffset(lo, hi, level);
   for (; level > guestLevel; level--) {
     shadow.flood[table] = 0;
     dropLargeLeaf(shadow, sptep);
@@ -45,19 +77,34 @@ export function fetch(context: ShadowContext, fault: Fault, access: number): Fau
     if (core.hooks !== undefined) core.hooks.midFetch?.(level - 1);
     if (isNew) {
       // The guest's table is protected by now: its entry must still be the one that was walked.
-      if (!walker.unchangedDownTo(level - 1)) return changed(fault);
+      if (!walker.unchangedDownTo(level - 1)) return NO_ENTRY;
       linkPage(shadow, sptep, child);
     }
     table = child;
-    sptep = table * TABLE_WORDS + tableIndex(lo, hi, level - 1) * 2;
+    sptep = table * TABLE_WORDS + entryOffset(lo, hi, level - 1);
   }
-  if (!walker.unchangedDownTo(guestLevel)) return changed(fault);
-  decideLevel(core, fault);
-  if (core.trace !== undefined) traceRequested(core, fault, guestLevel);
-  for (;; level--) {
+  if (level === SIZE_4K) context.keepTable(table, lo, hi);
+  return sptep;
+}
+
+/** Walks on, below a large guest page, to the level that is to be mapped; returns the entry there. */
+function walkBlock(
+  context: ShadowContext,
+  fault: Fault,
+  from: number,
+  guestLevel: number,
+  access: number,
+): number {
+  const { shadow } = context;
+  const { core } = shadow;
+  const { words } = core.pool;
+  const { addressLo: lo, addressHi: hi } = fault;
+  let sptep = from;
+  let table = tableOf(sptep);
+  for (let level = guestLevel;; level--) {
     shadow.flood[table] = 0;
     if (level === fault.goalLevel) {
-      if (level === 1 || !isNxSplit(shadow, sptep)) break;
+      if (level === SIZE_4K || !isNxSplit(shadow, sptep)) return sptep;
       fault.goalLevel--;
     }
     dropWrongChild(shadow, sptep, access);
@@ -69,14 +116,13 @@ export function fetch(context: ShadowContext, fault: Fault, access: number): Fau
       if (fault.hugeDisallowed && fault.requestedLevel >= level) core.nxSplits.add(child, true);
     }
     table = child;
-    sptep = table * TABLE_WORDS + tableIndex(lo, hi, level - 1) * 2;
+    sptep = table * TABLE_WORDS + entryOffset(lo, hi, level - 1);
   }
-  const result = setFaultLeaf(shadow, vcpu, fault, sptep, level, access);
-  if (result !== FaultResult.SPURIOUS) core.stats.pf_fixed++;
-  if (level === Level.SIZE_4K && core.prefetch && fault.hasPage) {
-    prefetchGuest(context, fault, table, sptep);
-  }
-  return result;
+}
+
+function withoutRoot(core: MmuCore, fault: Fault): FaultResult {
+  core.warn("Cannot map a fault: the vCPU's root went away after the entry");
+  return fault.end(FaultResult.RETRY, Cause.ROOT_INVALID);
 }
 
 function changed(fault: Fault): FaultResult {
@@ -118,7 +164,7 @@ export function clearFlood(context: ShadowContext, lo: number, hi: number): void
   let table = context.topTable(lo);
   for (let level = context.topLevel; table !== 0; level--) {
     shadow.flood[table] = 0;
-    const sptep = table * TABLE_WORDS + tableIndex(lo, hi, level) * 2;
+    const sptep = table * TABLE_WORDS + entryOffset(lo, hi, level);
     const isTable = level > 1 && isPresent(words[sptep], words[sptep + 1]) &&
       (words[sptep] & SpteLo.LARGE) === 0;
     table = isTable ? pfnOf(words[sptep], words[sptep + 1]) : 0;

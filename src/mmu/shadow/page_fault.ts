@@ -1,113 +1,133 @@
 /** The shadow engine's fault handler: `mmu-spec` §2 (7) with the corrections of §7. */
 
+import type { MmuCore } from "../core.ts";
 import { Cause, type Fault, FaultResult } from "../fault.ts";
-import { faultIn, rememberHole } from "../fault_in.ts";
-import { blockStart, Level } from "../level.ts";
+import { faultIn as importedFaultIn, rememberHole } from "../fault_in.ts";
+import { Level } from "../level.ts";
 import { Acc, Access, Pferr } from "../pferr.ts";
-import { isObsolete, makeTablesAvailable } from "../reclaim.ts";
+import {
+  isObsolete,
+  isShortOfTables as importedIsShortOfTables,
+  makeTablesAvailable,
+} from "../reclaim.ts";
 import { WalkFault } from "../walk/mod.ts";
 import type { ShadowContext } from "./context.ts";
-import { clearFlood, fetch } from "./fetch.ts";
+import { clearFlood, fetch as importedFetch } from "./fetch.ts";
+
+// Imported functions are looked up at every call, a module's own are not: this is a hot path.
+const faultIn = importedFaultIn;
+const fetch = importedFetch;
+const isShortOfTables = importedIsShortOfTables;
+
+// V8 folds a module's own constants, not those of an imported object: this is a hot path.
+const { CONTINUE, EMULATE, NO_MEMORY, NO_SPACE, RETRY } = FaultResult;
+const { GPTE_CHANGED, GUEST_EXCEPTION, NOTIFIER, ROOT_INVALID } = Cause;
+const { PRESENT, USER, WRITE } = Pferr;
+const { SMAP_SUSPENDED } = Access;
+const { SIZE_4K } = Level;
+const WRITE_RIGHT = Acc.WRITE;
 
 /** Most tables that one fault makes, and most descriptors of lists. */
-const TABLES_A_FAULT = 8;
-const DESCRIPTORS_A_FAULT = 32;
+const TABLES = 8;
+const DESCRIPTORS = 32;
 
 /** Bits of an error code that say what the access was; the place of RSVD means something else there. */
 const ACCESS_MASK = Access.WRITE | Access.USER | Access.FETCH;
 
-// V8 folds a module's own constants, not those of an imported object: this is a hot path.
-const { USER } = Pferr;
-const { SIZE_4K } = Level;
-const WRITE_RIGHT = Acc.WRITE;
-
-/** What `ownTables` finds: nothing, a table in the block, the frame is a table. */
-const NONE_OWN = 0;
-const OWN_BLOCK = 1;
-const OWN_TABLE = 2;
-
 /** Handles a fault: `fault` holds a linear address. */
 export function shadowPageFault(context: ShadowContext, fault: Fault): FaultResult {
-  const { shadow, vcpu } = context;
-  const { core } = shadow;
-  const ended = translate(context, fault);
-  if (ended !== FaultResult.CONTINUE) return ended;
-
-  const { walker } = context;
+  const { shadow, vcpu, walker } = context;
   const { slots } = vcpu;
-  fault.gfn = walker.result.gfn;
-  fault.slot = slots.find(fault.gfn);
+  const { core } = shadow;
+  const { addressLo, addressHi, code } = fault;
+  walker.trace = core.trace === undefined ? null : core.trace.walks;
+  const access = code & ACCESS_MASK | (vcpu.smapSuspended ? SMAP_SUSPENDED : 0);
+  if (!walker.walk(addressLo, addressHi, access)) return refused(context, fault);
+  const { gfn, level, cacheAccess } = walker.result;
+  const slot = slots.find(gfn);
+  fault.gfn = gfn;
+  fault.slot = slot;
   fault.generation = slots.generation;
-  const { slot } = fault;
-  if (slot !== undefined && fault.present && fault.write && slot.isTracked(fault.gfn)) {
-    clearFlood(context, fault.addressLo, fault.addressHi);
-    context.writesOwnTable = ownTables(context, fault) === OWN_TABLE;
-    return FaultResult.EMULATE;
-  }
-  const { hooks } = core;
-  if (hooks !== undefined && hooks.failTopup?.() === true) return FaultResult.NO_MEMORY;
-  if (!core.pool.reserve(TABLES_A_FAULT) || !shadow.lists.reserve(DESCRIPTORS_A_FAULT)) {
-    return FaultResult.NO_MEMORY;
-  }
-  const own = ownTables(context, fault);
-  context.writesOwnTable = own === OWN_TABLE;
-  fault.maxLevel = own !== NONE_OWN
-    ? SIZE_4K
-    : Math.min(walker.result.level, core.maxPageLevel, context.isPae ? 2 : 3);
-
+  const isPresentWrite = (code & (PRESENT | WRITE)) === (PRESENT | WRITE);
+  if (isPresentWrite && slot !== undefined && slot.isTracked(gfn)) return toTable(context, fault);
+  if (core.hooks !== undefined && core.hooks.failTopup?.() === true) return NO_MEMORY;
+  if (!core.pool.reserve(TABLES) || !shadow.lists.reserve(DESCRIPTORS)) return NO_MEMORY;
+  const mayWrite = (cacheAccess & WRITE_RIGHT) !== 0 || writesAnyway(context, fault);
+  context.writesOwnTable = mayWrite && walker.hasTableIn(gfn, SIZE_4K);
+  fault.maxLevel = level === SIZE_4K ? SIZE_4K : largestLevel(context, mayWrite);
   fault.sequence = core.notifier.sequence;
-  if (hooks !== undefined) hooks.afterSequence?.();
-  const access = walker.result.cacheAccess;
+  if (core.hooks !== undefined) core.hooks.afterSequence?.();
   const found = slot === undefined
-    ? rememberHole(vcpu, fault, fault.addressLo, fault.addressHi, access)
+    ? rememberHole(vcpu, fault, addressLo, addressHi, cacheAccess)
     : faultIn(vcpu, fault, slot);
-  if (found !== FaultResult.CONTINUE) return found;
-
-  if (hooks !== undefined) hooks.beforeLock?.();
-  const result = mapLocked(context, fault, withoutWriteProtection(context, fault, access));
-  if (fault.hasPage) core.host.putPage(fault.pfn);
+  if (found !== CONTINUE) return found;
+  if (core.hooks !== undefined) core.hooks.beforeLock?.();
+  // What another host would do under its lock; then the reference to the page is given back.
+  let result: FaultResult = NO_SPACE;
+  if (!core.notifier.isQuiet(fault.sequence) && isStale(core, fault)) {
+    result = fault.end(RETRY, NOTIFIER);
+  } else if (vcpu.rootIsObsolete && hasObsoleteRoot(context, addressLo)) {
+    result = fault.end(RETRY, ROOT_INVALID);
+  } else if (!isShortOfTables(core) || makeTablesAvailable(core)) {
+    if (core.hooks !== undefined) core.hooks.beforeMap?.();
+    const isGranted = (code & WRITE) === 0 || (cacheAccess & WRITE_RIGHT) !== 0;
+    const rights = isGranted ? cacheAccess : withoutWriteProtection(context, fault, cacheAccess);
+    result = fetch(context, fault, rights);
+  }
+  if (fault.pfn >= 0) core.host.putPage(fault.pfn);
   return result;
 }
 
-/** Walks the guest's tables. CONTINUE when they allow the access. */
-function translate(context: ShadowContext, fault: Fault): FaultResult {
-  const { walker, guestFault, vcpu } = context;
-  const { addressLo, addressHi } = fault;
-  const access = fault.code & ACCESS_MASK | (vcpu.smapSuspended ? Access.SMAP_SUSPENDED : 0);
-  walker.trace = vcpu.core.trace?.walks ?? null;
-  if (walker.walk(addressLo, addressHi, access)) return FaultResult.CONTINUE;
-  const { result } = walker;
-  if (result.fault === WalkFault.CONTENDED) {
-    return fault.end(FaultResult.RETRY, Cause.GPTE_CHANGED);
-  }
+/** The guest's tables do not allow the access. */
+function refused(context: ShadowContext, fault: Fault): FaultResult {
+  const { guestFault, vcpu } = context;
+  const { result } = context.walker;
+  if (result.fault === WalkFault.CONTENDED) return fault.end(RETRY, GPTE_CHANGED);
   if (!fault.prefault) {
     guestFault.pending = true;
     guestFault.errorCode = result.errorCode;
-    guestFault.addressLo = addressLo;
-    guestFault.addressHi = addressHi;
+    guestFault.addressLo = fault.addressLo;
+    guestFault.addressHi = fault.addressHi;
     vcpu.core.stats.pf_guest++;
   }
-  return fault.end(FaultResult.RETRY, Cause.GUEST_EXCEPTION);
+  return fault.end(RETRY, GUEST_EXCEPTION);
+}
+
+/** The guest writes a frame whose writes are tracked: one of its tables, as a rule. */
+function toTable(context: ShadowContext, fault: Fault): FaultResult {
+  const { walker } = context;
+  clearFlood(context, fault.addressLo, fault.addressHi);
+  const mayWrite = (walker.result.cacheAccess & WRITE_RIGHT) !== 0 || writesAnyway(context, fault);
+  context.writesOwnTable = mayWrite && walker.hasTableIn(fault.gfn, SIZE_4K);
+  return EMULATE;
+}
+
+/** True for the supervisor with CR0.WP clear. */
+function writesAnyway(context: ShadowContext, fault: Fault): boolean {
+  return !context.rules.role.wp && (fault.code & USER) === 0;
 }
 
 /**
- * Whether the accessed frame is a guest table that translates the address itself and may be written,
- * or one lies in the block around it.
+ * The largest level for what a large guest page maps. A block in which a guest table lies that
+ * translates the address itself may not be written at large.
  */
-function ownTables(context: ShadowContext, fault: Fault): number {
-  const { walker } = context;
-  const { gfn, level: size, cacheAccess } = walker.result;
-  const asSupervisor = !context.rules.role.wp && (fault.code & USER) === 0;
-  if ((cacheAccess & WRITE_RIGHT) === 0 && !asSupervisor) return NONE_OWN;
+function largestLevel(context: ShadowContext, mayWrite: boolean): number {
+  const { walker, shadow } = context;
+  const { gfn, level } = walker.result;
   // A 4 MiB page of a 32-bit guest is two blocks; its own table lies in the one that is mapped.
-  const block = blockStart(gfn, size);
-  let own = NONE_OWN;
-  for (let level = walker.topLevel; level >= size; level--) {
-    const table = walker.tableGfn(level);
-    if (table === gfn) return OWN_TABLE;
-    if (size > SIZE_4K && blockStart(table, size) === block) own = OWN_BLOCK;
-  }
-  return own;
+  if (mayWrite && walker.hasTableIn(gfn, level)) return SIZE_4K;
+  return Math.min(level, shadow.core.maxPageLevel, context.isPae ? 2 : 3);
+}
+
+/** True when the host takes away, or has taken away, what was looked up. */
+function isStale(core: MmuCore, fault: Fault): boolean {
+  const { slot, sequence } = fault;
+  return slot !== undefined && core.notifier.isStale(slot.hostPageOf(fault.gfn), sequence);
+}
+
+function hasObsoleteRoot(context: ShadowContext, lo: number): boolean {
+  const root = context.topTable(lo);
+  return root !== 0 && isObsolete(context.shadow.core, root);
 }
 
 /**
@@ -116,26 +136,7 @@ function ownTables(context: ShadowContext, fault: Fault): number {
  * have kept the kernel from executing a user page, the entry is not executable.
  */
 function withoutWriteProtection(context: ShadowContext, fault: Fault, access: number): number {
-  const { role } = context.rules;
-  const isUser = (fault.code & Pferr.USER) !== 0;
-  if (!fault.write || !fault.hasPage || (access & Acc.WRITE) !== 0 || role.wp || isUser) {
-    return access;
-  }
-  const kernels = (access | Acc.WRITE) & ~Acc.USER;
-  return role.smep ? kernels & ~Acc.EXEC : kernels;
-}
-
-function mapLocked(context: ShadowContext, fault: Fault, access: number): FaultResult {
-  const { core } = context.shadow;
-  const { slot, sequence } = fault;
-  if (slot !== undefined && core.notifier.isStale(slot.hostPageOf(fault.gfn), sequence)) {
-    return fault.end(FaultResult.RETRY, Cause.NOTIFIER);
-  }
-  const root = context.topTable(fault.addressLo);
-  if (root !== 0 && isObsolete(core, root)) {
-    return fault.end(FaultResult.RETRY, Cause.ROOT_INVALID);
-  }
-  if (!makeTablesAvailable(core)) return FaultResult.NO_SPACE;
-  if (core.hooks !== undefined) core.hooks.beforeMap?.();
-  return fetch(context, fault, access);
+  if (!fault.hasPage || !writesAnyway(context, fault)) return access;
+  const kernels = (access | WRITE_RIGHT) & ~Acc.USER;
+  return context.rules.role.smep ? kernels & ~Acc.EXEC : kernels;
 }

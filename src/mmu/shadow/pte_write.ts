@@ -64,6 +64,8 @@ function isFlooded(shadow: ShadowState, page: number): boolean {
   // The shadow of a last-level table can go out of step instead.
   if (shadow.level(page) === 1) return false;
   shadow.flood[page]++;
+  // The next walk has to come by here, and to clear the count.
+  shadow.core.forgetTables();
   return shadow.flood[page] >= FLOOD;
 }
 

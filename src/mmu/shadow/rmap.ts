@@ -14,13 +14,14 @@ const MAX_LEAVES = 1000;
 
 /** The heads of a slot's reverse maps for `level`, one a block. */
 export function rmapHeads(slot: Memslot, level: number): Int32Array {
-  while (slot.rmap.length <= level) slot.rmap.push(new Int32Array(0));
-  if (slot.rmap[level].length === 0) {
-    const blocks = Math.floor((slot.endGfn - 1) / FRAMES_AT[level]) -
-      Math.floor(slot.baseGfn / FRAMES_AT[level]) + 1;
-    slot.rmap[level] = new Int32Array(blocks);
-  }
-  return slot.rmap[level];
+  const heads = slot.rmap[level];
+  return heads.length === 0 ? makeHeads(slot, level) : heads;
+}
+
+function makeHeads(slot: Memslot, level: number): Int32Array {
+  const heads = new Int32Array(rmapIndex(slot, slot.endGfn - 1 as Gfn, level) + 1);
+  slot.rmap[level] = heads;
+  return heads;
 }
 
 /** Index of the block of `gfn` in `rmapHeads`. */
@@ -31,15 +32,26 @@ export function rmapIndex(slot: Memslot, gfn: Gfn, level: number): number {
 
 /** True when nothing maps frames of this slot at `level` yet. */
 export function rmapIsEmpty(slot: Memslot, level: number): boolean {
-  return slot.rmap.length <= level || slot.rmap[level].length === 0;
+  return slot.rmap[level].length === 0;
 }
 
 /** Enters a leaf that has just become present. Too many leaves of one frame: all are dropped. */
-export function addToRmap(shadow: ShadowState, slot: Memslot, gfn: Gfn, sptep: number): void {
-  const level = shadow.level(tableOf(sptep));
+export function addToRmap(
+  shadow: ShadowState,
+  slot: Memslot,
+  level: number,
+  gfn: Gfn,
+  sptep: number,
+): void {
   const heads = rmapHeads(slot, level);
   const at = rmapIndex(slot, gfn, level);
   shadow.setGfnOfEntry(sptep, gfn);
+  const head = heads[at];
+  if (head === EMPTY) heads[at] = sptep;
+  else addToList(shadow, heads, at, sptep);
+}
+
+function addToList(shadow: ShadowState, heads: Int32Array, at: number, sptep: number): void {
   heads[at] = shadow.lists.add(heads[at], sptep);
   if (shadow.lists.count(heads[at]) > MAX_LEAVES) {
     dropAll(shadow, heads, at);
@@ -89,8 +101,9 @@ export function clearEntry(shadow: ShadowState, sptep: number): boolean {
 
 /** Takes the link from `sptep` to its table away; the table stays, for whoever links it again. */
 export function unlinkChild(shadow: ShadowState, sptep: number, child: number): void {
-  const { pool } = shadow.core;
-  pool.parent[child] = shadow.lists.remove(pool.parent[child], sptep);
-  pool.clear(sptep);
-  shadow.core.changes++;
+  const { core } = shadow;
+  core.pool.parent[child] = shadow.lists.remove(core.pool.parent[child], sptep);
+  core.pool.clear(sptep);
+  core.changes++;
+  core.forgetTables();
 }

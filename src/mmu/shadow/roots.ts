@@ -90,6 +90,7 @@ export class ShadowRoots {
       return;
     }
     context.hasRoots = true;
+    context.forgetTables();
     context.shadow.flood[context.root] = 0;
     if (!keepTlb) {
       this.sync();
@@ -161,6 +162,7 @@ export class ShadowRoots {
       paeRoots[i] = 0;
     }
     context.hasRoots = false;
+    context.forgetTables();
   }
 
   /**

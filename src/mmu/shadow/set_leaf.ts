@@ -2,7 +2,7 @@
 
 import type { Gfn, Pfn } from "../../base/u64.ts";
 import { Cause, type Fault, FaultResult } from "../fault.ts";
-import { blockStart, offsetInBlock } from "../level.ts";
+import { Level, offsetInBlock as importedOffsetInBlock } from "../level.ts";
 import { LeafHow } from "../make_spte.ts";
 import type { Memslot } from "../memslot.ts";
 import { mmioHi, mmioLo } from "../mmio_spte.ts";
@@ -11,8 +11,18 @@ import { updateSpte } from "../spte_ops.ts";
 import { Tp } from "../trace.ts";
 import { traceSetSpte } from "../trace_points.ts";
 import type { VcpuState } from "../vcpu_state.ts";
-import { addToRmap, clearEntry, dropShadowLeaf, unlinkChild } from "./rmap.ts";
+import { addToRmap as importedAddToRmap, clearEntry, dropShadowLeaf, unlinkChild } from "./rmap.ts";
 import type { ShadowState } from "./state.ts";
+
+// Imported functions are looked up at every call, a module's own are not: this is a hot path.
+const addToRmap = importedAddToRmap;
+const offsetInBlock = importedOffsetInBlock;
+
+// V8 folds a module's own constants, not those of an imported object: this is a hot path.
+const { EMULATE, FIXED, SPURIOUS } = FaultResult;
+const { ALREADY_ALLOWED, GAINED } = Cause;
+const { CAN_UNSYNC, HOST_WRITABLE, SPECULATIVE, WAS_WRITABLE, WRITTEN } = LeafHow;
+const { SIZE_4K } = Level;
 
 /** Sets the leaf of a fault: `fault.slot`, `fault.pfn` and what else has been found. */
 export function setFaultLeaf(
@@ -23,26 +33,27 @@ export function setFaultLeaf(
   level: number,
   access: number,
 ): FaultResult {
-  if (!fault.hasPage) {
-    setMmioEntry(shadow, sptep, fault.gfn, access, fault.generation);
-    return fault.end(FaultResult.EMULATE, Cause.GAINED);
+  const { gfn, pfn, code } = fault;
+  if (pfn < 0) {
+    setMmioEntry(shadow, sptep, gfn, access, fault.generation);
+    return fault.end(EMULATE, GAINED);
   }
-  const gfn = blockStart(fault.gfn, level);
-  const pfn = fault.pfn - offsetInBlock(fault.pfn, level) as Pfn;
-  const slot = fault.slot!;
   const { core } = shadow;
   const before = core.changes;
+  const start = gfn - offsetInBlock(gfn, level) as Gfn;
+  const head = pfn - offsetInBlock(pfn, level) as Pfn;
   // A guess is no reason to let a guest table go out of step.
-  const how = (fault.prefault ? LeafHow.SPECULATIVE : LeafHow.CAN_UNSYNC) |
-    (fault.mapWritable ? LeafHow.HOST_WRITABLE : 0) | (fault.write ? LeafHow.WRITTEN : 0);
-  const isProtected = setLeaf(shadow, slot, sptep, level, access, gfn, pfn, how);
+  const how = code & WRITTEN | (fault.prefault ? SPECULATIVE : CAN_UNSYNC) |
+    (fault.mapWritable ? HOST_WRITABLE : 0);
+  const isProtected = setLeaf(shadow, fault.slot!, sptep, level, access, start, head, how);
   if (isProtected) {
     core.stats.tlb_flush++;
     vcpu.tlb.flush();
-    if (fault.write) return fault.end(FaultResult.EMULATE, Cause.GAINED);
+    if ((code & WRITTEN) !== 0) return fault.end(EMULATE, GAINED);
   }
-  if (core.changes === before) return fault.end(FaultResult.SPURIOUS, Cause.ALREADY_ALLOWED);
-  return fault.end(FaultResult.FIXED, Cause.GAINED);
+  if (core.changes === before) return fault.end(SPURIOUS, ALREADY_ALLOWED);
+  fault.cause = GAINED;
+  return FIXED;
 }
 
 /**
@@ -61,35 +72,45 @@ export function setLeaf(
   how: number,
 ): boolean {
   const { core, maker } = shadow;
-  const { pool } = core;
-  let lo = pool.words[sptep];
-  let hi = pool.words[sptep + 1];
-  let flush = false;
-  let mapped = isPresent(lo, hi);
-  if (mapped) {
-    if (level > 1 && (lo & SpteLo.LARGE) === 0) {
-      unlinkChild(shadow, sptep, pfnOf(lo, hi));
-      mapped = false;
-      flush = true;
-    } else if (pfnOf(lo, hi) !== pfn || shadow.gfnOfEntry(sptep) !== gfn) {
-      dropShadowLeaf(shadow, sptep);
-      mapped = false;
-      flush = true;
-    }
-    lo = pool.words[sptep];
-    hi = pool.words[sptep + 1];
-  }
-  const wasWritable = mapped && isWritable(lo) ? LeafHow.WAS_WRITABLE : 0;
-  maker.leaf(slot, gfn, pfn, level, access, how | wasWritable);
-  const isProtected = maker.writeProtected;
-  if (updateSpte(core, sptep, maker.lo, maker.hi)) flush = true;
-  if (flush) core.flushAll();
+  const { words } = core.pool;
+  const oldLo = words[sptep];
+  const isNew = (oldLo | words[sptep + 1]) === 0 || makeRoom(shadow, sptep, level, gfn, pfn);
+  maker.leaf(slot, gfn, pfn, level, access, isNew ? how : how | wasWritable(oldLo));
+  if (isNew) {
+    words[sptep + 1] = maker.hi;
+    words[sptep] = maker.lo;
+    core.changes++;
+    if (level > SIZE_4K) core.stats.lpages++;
+  } else if (updateSpte(core, sptep, maker.lo, maker.hi)) core.flushAll();
   if (core.trace !== undefined) traceSetSpte(core, gfn, sptep, level);
-  if (!mapped) {
-    if (level > 1) core.stats.lpages++;
-    addToRmap(shadow, slot, gfn, sptep);
-  }
+  const isProtected = maker.writeProtected;
+  if (isNew) addToRmap(shadow, slot, level, gfn, sptep);
   return isProtected;
+}
+
+function wasWritable(lo: number): number {
+  return isWritable(lo) ? WAS_WRITABLE : 0;
+}
+
+/** Removes what stands in the way of a leaf; false when a leaf of the same frames stands there. */
+function makeRoom(
+  shadow: ShadowState,
+  sptep: number,
+  level: number,
+  gfn: Gfn,
+  pfn: Pfn,
+): boolean {
+  const { core } = shadow;
+  const { words } = core.pool;
+  const lo = words[sptep];
+  const hi = words[sptep + 1];
+  if (isPresent(lo, hi)) {
+    if (level > SIZE_4K && (lo & SpteLo.LARGE) === 0) unlinkChild(shadow, sptep, pfnOf(lo, hi));
+    else if (pfnOf(lo, hi) === pfn && shadow.gfnOfEntry(sptep) === gfn) return false;
+    else dropShadowLeaf(shadow, sptep);
+    core.flushAll();
+  }
+  return true;
 }
 
 /** Makes an entry an MMIO entry. */

@@ -26,6 +26,7 @@ export class FastWalk {
   readonly #words: Uint32Array;
   readonly #result: WalkResult;
   readonly #entries: Uint32Array;
+  readonly #positions: Int32Array;
   #permissions: Uint8Array = new Uint8Array(16);
   /** Reserved bits of any high half, then of the low halves of a top entry and of large leaves. */
   #reservedHi = 0;
@@ -39,6 +40,7 @@ export class FastWalk {
     this.#words = tables.words;
     this.#result = result;
     this.#entries = result.entries;
+    this.#positions = result.positions;
   }
 
   /** Takes on the rules of a role. */
@@ -66,6 +68,7 @@ export class FastWalk {
     const tables = this.#tables;
     const words = this.#words;
     const entries = this.#entries;
+    const positions = this.#positions;
     const dirty = 0x40; // Pte.DIRTY
     const large = 0x80; // Pte.LARGE
     const presentAndAccessed = 0x21; // Pte.PRESENT | Pte.ACCESSED
@@ -80,6 +83,7 @@ export class FastWalk {
     let torn = words[at] ^ lo4;
     entries[8] = lo4;
     entries[9] = hi4;
+    positions[4] = at;
 
     base = tables.wordOf(gpteTableGfn(lo4, hi4));
     if (base < 0) return false;
@@ -89,6 +93,7 @@ export class FastWalk {
     torn |= words[at] ^ pteLo;
     entries[6] = pteLo;
     entries[7] = pteHi;
+    positions[3] = at;
     let all = lo4 & pteLo; // flags and rights that every entry has
     let any = hi4 | pteHi; // high halves: NX if any entry has it
     let level = 3;
@@ -102,6 +107,7 @@ export class FastWalk {
       torn |= words[at] ^ pteLo;
       entries[4] = pteLo;
       entries[5] = pteHi;
+      positions[2] = at;
       all &= pteLo;
       any |= pteHi;
       level = 2;
@@ -115,6 +121,7 @@ export class FastWalk {
         torn |= words[at] ^ pteLo;
         entries[2] = pteLo;
         entries[3] = pteHi;
+        positions[1] = at;
         all &= pteLo;
         any |= pteHi;
         level = 1;

@@ -53,6 +53,8 @@ export class WalkResult {
    * has set. For PAE, the PDPTE is at level 3.
    */
   readonly entries: Uint32Array = new Uint32Array(12);
+  /** Where the entries stand, by level: indices in `GuestTables.words`. None for a PDPTE. */
+  readonly positions: Int32Array = new Int32Array(6);
 
   /** With `WalkFault.NESTED`: the L2 address that the second translation refused. */
   nestedGpa = 0 as Gpa;

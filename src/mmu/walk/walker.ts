@@ -4,7 +4,8 @@
  * (SDM 3A §4.3 to §4.8). One walker serves one vCPU; a walk allocates nothing.
  */
 
-import { type Gfn, type Gpa, gpaOf } from "../../base/u64.ts";
+import { frameHi, frameLo, type Gfn, type Gpa, gpaOf } from "../../base/u64.ts";
+import { blockStart } from "../level.ts";
 import { Acc, Access, Pferr } from "../pferr.ts";
 import type { CpuRole } from "../role.ts";
 import { FastWalk } from "./fast_walk.ts";
@@ -28,6 +29,9 @@ import type { WalkTrace } from "./trace.ts";
 /** A walk that loses the race for an entry more often than this ends as `WalkFault.CONTENDED`. */
 export const MAX_RESTARTS = 64;
 
+/** Bits of an address that one level of 8-byte entries translates. */
+const BITS_A_LEVEL = 9;
+
 /** Walks the page tables of one vCPU. */
 export class Walker {
   /** What the last walk found. */
@@ -42,6 +46,7 @@ export class Walker {
   beforeUpdate: ((level: number) => void) | null = null;
 
   readonly #tables: GuestTables;
+  readonly #words: Uint32Array;
   readonly #nested: NestedTranslation | null;
   readonly #fast: FastWalk;
   #rules: WalkRules = walkRules(NO_PAGING);
@@ -58,6 +63,7 @@ export class Walker {
   /** @param nested The second translation, when the tables are those of a nested guest. */
   constructor(tables: GuestTables, nested: NestedTranslation | null = null) {
     this.#tables = tables;
+    this.#words = tables.words;
     this.#nested = nested;
     this.#fast = new FastWalk(tables, this.result);
   }
@@ -165,38 +171,42 @@ export class Walker {
 
   /** True when the entry of `level` still is what the last walk saw, or made of it. */
   entryUnchanged(level: number): boolean {
-    const { entries } = this.result;
-    const { words } = this.#tables;
-    const base = this.#tables.wordOf(this.tableGfn(level));
-    if (base < 0) return false;
-    const at = base + this.#index(level) * (this.#rules.entryBytes / 4);
+    const { entries, positions } = this.result;
+    const words = this.#words;
+    const at = positions[level];
     return words[at] === entries[level * 2] &&
       (this.#rules.entryBytes === 4 || words[at + 1] === entries[level * 2 + 1]);
   }
 
-  /** `entryUnchanged` of every level from the top down to and with `lowest`, in one step. */
+  /** `entryUnchanged` of every level from the top down to and with `lowest`. */
   unchangedDownTo(lowest: number): boolean {
-    const rules = this.#rules;
-    const tables = this.#tables;
-    const { words } = tables;
-    const { entries } = this.result;
-    const lo = this.#address[0];
-    const hi = this.#address[1];
-    const wide = rules.entryBytes === 8;
-    let table = this.tableGfn(rules.levels);
-    for (let level = rules.levels;; level--) {
-      const base = tables.wordOf(table);
-      if (base < 0) return false;
-      const index = gpteIndex(rules, lo, hi, level);
-      const at = base + (wide ? index * 2 : index);
-      const pteLo = entries[level * 2];
-      const pteHi = entries[level * 2 + 1];
-      if (words[at] !== pteLo || wide && words[at + 1] !== pteHi) return false;
-      if (level === lowest) return true;
-      table = this.#nested === null
-        ? gpteTableGfn(pteLo, pteHi)
-        : this.#tableGfns[level - 1] as Gfn;
+    const { entries, positions } = this.result;
+    const { levels, entryBytes } = this.#rules;
+    const words = this.#words;
+    for (let level = levels; level >= lowest; level--) {
+      const at = positions[level];
+      if (words[at] !== entries[level * 2]) return false;
+      if (entryBytes === 8 && words[at + 1] !== entries[level * 2 + 1]) return false;
     }
+    return true;
+  }
+
+  /**
+   * True when one of the tables in which the last walk read an entry, of the leaf's level and above,
+   * lies in the block of `size` (a level) around `gfn`.
+   */
+  hasTableIn(gfn: Gfn, size: number): boolean {
+    const { level: leaf, entries } = this.result;
+    const { pae, levels } = this.#rules;
+    if (this.#nested !== null) return this.#hasNestedTableIn(gfn, size);
+    const lo = frameLo(gfn);
+    const hi = frameHi(gfn);
+    const shift = size * BITS_A_LEVEL + 3;
+    for (let level = pae ? levels + 1 : levels; level > leaf; level--) {
+      const apart = (entries[level * 2] ^ lo) >>> shift | (entries[level * 2 + 1] ^ hi) & 0xf_ffff;
+      if (apart === 0) return true;
+    }
+    return !pae && blockStart(this.#fast.rootGfn, size) === blockStart(gfn, size);
   }
 
   #fullWalk(lo: number, hi: number, access: number): boolean {
@@ -265,7 +275,9 @@ export class Walker {
       this.#tableGfns[level] = frame;
       const base = this.#tables.wordOf(frame as Gfn);
       if (base < 0) return WalkFault.OUTSIDE_RAM;
-      this.#readEntry(base + index * (entryBytes / 4), level);
+      const at = base + index * (entryBytes / 4);
+      result.positions[level] = at;
+      this.#readEntry(at, level);
       const pteLo = entries[level * 2];
       const pteHi = entries[level * 2 + 1];
       if (trace !== null) trace.pagingElement(pteLo, pteHi, level);
@@ -378,6 +390,14 @@ export class Walker {
     if (level === this.topLevel && !this.#rules.pae) return this.#fast.rootGfn;
     const { entries } = this.result;
     return gpteTableGfn(entries[level * 2 + 2], entries[level * 2 + 3]);
+  }
+
+  #hasNestedTableIn(gfn: Gfn, size: number): boolean {
+    const start = blockStart(gfn, size);
+    for (let level = this.topLevel; level >= this.result.level; level--) {
+      if (blockStart(this.tableGfn(level), size) === start) return true;
+    }
+    return false;
   }
 
   /** As what the second translation sees the reading of an entry. */
