@@ -17,6 +17,7 @@ struct result {
     uint64_t gfn;
     uint32_t access, cache_access;
     uint64_t entries[6];
+    int64_t positions[6];
 };
 
 struct walker {
@@ -44,8 +45,10 @@ static __attribute__((noinline)) int walk(struct walker *w, uint64_t address, ui
     for (level = rules->levels;; level--) {
         int64_t base = word_of(table);
         if (base < 0) return 0;
-        pte = __atomic_load_n(&ram[base + (address >> (12 + 9 * (level - 1)) & 511)], __ATOMIC_RELAXED);
+        base |= address >> (12 + 9 * (level - 1)) & 511;
+        pte = __atomic_load_n(&ram[base], __ATOMIC_RELAXED);
         result->entries[level] = pte;
+        result->positions[level] = base;
         if (!(pte & 1)) return 0;
         if (pte & rules->reserved[level * 2 + (pte >> 7 & 1)]) return 0;
         all &= pte;

@@ -134,19 +134,23 @@ static uint64_t table_gfn(struct mmu *m, int level) {
 }
 
 static int unchanged(struct mmu *m, int level) {
-    int64_t base = word_of(table_gfn(m, level));
-    return base >= 0 && ram[base + index_of(m->walker.address, level)] == m->walker.result.entries[level];
+    struct result *r = &m->walker.result;
+    return ram[r->positions[level]] == r->entries[level];
 }
 
-static int maps_own_table(struct mmu *m, struct fault *f, int exact) {
+/* Whether a table that translates the address lies in the block of level `size` around the frame. */
+static int maps_own_table(struct mmu *m, struct fault *f, int size) {
     struct result *r = &m->walker.result;
     if (!(r->cache_access & 2) && (m->walker.rules->wp || f->code & USER)) return 0;
-    uint64_t mine = exact ? r->gfn : block(r->gfn, r->level);
-    for (int level = r->level; level <= m->walker.rules->levels; level++) {
-        uint64_t table = table_gfn(m, level);
-        if (mine == (exact ? table : block(table, r->level))) return 1;
-    }
+    uint64_t mine = block(r->gfn, size);
+    for (int level = r->level; level <= m->walker.rules->levels; level++)
+        if (mine == block(table_gfn(m, level), size)) return 1;
     return 0;
+}
+
+static int emulated(struct mmu *m, struct fault *f) {
+    m->owns_table = maps_own_table(m, f, 1);
+    return EMULATE;
 }
 
 static uint32_t access_at(struct mmu *m, int level) {
@@ -296,7 +300,7 @@ static __attribute__((noinline)) int fetch(struct mmu *m, struct fault *f, uint3
 
 static __attribute__((noinline)) int shadow_fault(struct mmu *m, struct fault *f) {
     struct walker *w = &m->walker;
-    w->trace = m->trace;
+    w->trace = m->trace, m->owns_table = 0;
     if (!walk(w, f->address, (f->code & (WRITE | USER | FETCH)) | (m->smap_suspended ? RSVD : 0))) {
         if (!f->prefault) m->stats[PF_GUEST]++;
         return f->cause = 3, RETRY;
@@ -304,16 +308,16 @@ static __attribute__((noinline)) int shadow_fault(struct mmu *m, struct fault *f
     f->gfn = w->result.gfn;
     struct slot *s = f->slot = find_slot(m, f->gfn);
     f->generation = m->slots_generation;
-    if (s && f->present && f->write && s->tracked && s->tracked[f->gfn - s->base]) return EMULATE;
+    if (s && f->present && f->write && s->tracked && s->tracked[f->gfn - s->base]) return emulated(m, f);
     if (m->hooks) abort();
     if (m->free_count < 8 || m->free_descriptors < 32) return NO_MEMORY;
-    m->owns_table = maps_own_table(m, f, 1);
-    f->max_level = maps_own_table(m, f, 0) ? 1 : w->result.level < m->max_page_level ? w->result.level : m->max_page_level;
+    f->max_level = w->result.level < m->max_page_level ? w->result.level : m->max_page_level;
+    if (f->max_level > 1 && maps_own_table(m, f, w->result.level)) f->max_level = 1;
     f->sequence = m->sequence;
     uint32_t access = w->result.cache_access;
     if (!s) abort();
     if (s->invalid) return f->cause = 10, RETRY;
-    if (s->read_only && f->write) return EMULATE;
+    if (s->read_only && f->write) return emulated(m, f);
     uint64_t page = s->host_page + (f->gfn - s->base);
     m->get_page(m, page, f->write, 0, &f->page);
     if (f->page.kind) return BAD;
@@ -325,7 +329,7 @@ static __attribute__((noinline)) int shadow_fault(struct mmu *m, struct fault *f
     else if (m->quota - m->used < 5) result = NO_SPACE;
     else result = fetch(m, f, access);
     m->put_page(m, f->pfn);
-    return result;
+    return result == EMULATE ? emulated(m, f) : result;
 }
 
 static __attribute__((noinline)) int page_fault(struct mmu *m, uint64_t address, uint32_t code) {

@@ -20,7 +20,8 @@ const decideLevel = importedDecideLevel;
 const setFaultLeaf = importedSetFaultLeaf;
 
 // V8 folds a module's own constants, not those of an imported object: this is a hot path.
-const { SPURIOUS } = FaultResult;
+const { RETRY, SPURIOUS } = FaultResult;
+const { GPTE_CHANGED, ROOT_INVALID } = Cause;
 const { SIZE_4K } = Level;
 /** Index of no SPTE: table 0 is never used. */
 const NO_ENTRY = 0;
@@ -33,17 +34,20 @@ export function fetch(context: ShadowContext, fault: Fault, access: number): Fau
   const { shadow, walker, vcpu } = context;
   const { core } = shadow;
   const { addressLo, addressHi } = fault;
-  if (!context.hasRoots || context.topTable(addressLo) === 0) return withoutRoot(core, fault);
   const guestLevel = walker.result.level;
   let sptep = guestLevel === SIZE_4K && context.isInTable(addressLo, addressHi) &&
       core.hooks === undefined
     ? (context.lastTable << 10) + (addressLo >>> 11 & 0x3fe)
     : walkGuestTables(context, fault, guestLevel) | 0; // else V8 keeps it boxed on every way
-  if (sptep === NO_ENTRY || !walker.unchangedDownTo(guestLevel)) return changed(fault);
+  if (sptep === NO_ENTRY) return RETRY;
+  if (!walker.unchangedDownTo(guestLevel)) return fault.end(RETRY, GPTE_CHANGED);
   decideLevel(core, fault);
   if (core.trace !== undefined) traceRequested(core, fault, guestLevel);
-  if (guestLevel > SIZE_4K) sptep = walkBlock(context, fault, sptep, guestLevel, access) | 0;
-  const level = fault.goalLevel;
+  let level: number = SIZE_4K;
+  if (guestLevel > SIZE_4K) {
+    sptep = walkBlock(context, fault, sptep, guestLevel, access) | 0;
+    level = fault.goalLevel;
+  }
   const result = setFaultLeaf(shadow, vcpu, fault, sptep, level, access);
   if (result !== SPURIOUS) core.stats.pf_fixed++;
   if (core.prefetch && level === SIZE_4K && fault.pfn >= 0) {
@@ -54,15 +58,17 @@ export function fetch(context: ShadowContext, fault: Fault, access: number): Fau
 
 /**
  * Walks down to our entry for the guest's leaf, and makes what is missing on the way.
- * @returns The entry, or `NO_ENTRY` when the guest has changed one of its own meanwhile.
+ * @returns The entry, or `NO_ENTRY` when the guest has changed one of its own meanwhile or the root
+ *   is gone; `fault` says which.
  */
 function walkGuestTables(context: ShadowContext, fault: Fault, guestLevel: number): number {
   const { shadow, walker } = context;
   const { core } = shadow;
   const { words } = core.pool;
   const { addressLo: lo, addressHi: hi } = fault;
-  if (!walker.entryUnchanged(walker.topLevel)) return NO_ENTRY;
+  if (!walker.entryUnchanged(walker.topLevel)) return changed(fault);
   let table = context.topTable(lo);
+  if (!context.hasRoots || table === 0) return withoutRoot(core, fault);
   let level = context.topLevel;
   let sptep = table * TABLE_WORDS + entryOffset(lo, hi, level);
   for (; level > guestLevel; level--) {
@@ -77,7 +83,7 @@ function walkGuestTables(context: ShadowContext, fault: Fault, guestLevel: numbe
     if (core.hooks !== undefined) core.hooks.midFetch?.(level - 1);
     if (isNew) {
       // The guest's table is protected by now: its entry must still be the one that was walked.
-      if (!walker.unchangedDownTo(level - 1)) return NO_ENTRY;
+      if (!walker.unchangedDownTo(level - 1)) return changed(fault);
       linkPage(shadow, sptep, child);
     }
     table = child;
@@ -120,13 +126,15 @@ function walkBlock(
   }
 }
 
-function withoutRoot(core: MmuCore, fault: Fault): FaultResult {
+function withoutRoot(core: MmuCore, fault: Fault): number {
   core.warn("Cannot map a fault: the vCPU's root went away after the entry");
-  return fault.end(FaultResult.RETRY, Cause.ROOT_INVALID);
+  fault.cause = ROOT_INVALID;
+  return NO_ENTRY;
 }
 
-function changed(fault: Fault): FaultResult {
-  return fault.end(FaultResult.RETRY, Cause.GPTE_CHANGED);
+function changed(fault: Fault): number {
+  fault.cause = GPTE_CHANGED;
+  return NO_ENTRY;
 }
 
 /** A large leaf stands where a table has to be. */

@@ -40,6 +40,7 @@ export function shadowPageFault(context: ShadowContext, fault: Fault): FaultResu
   const { slots } = vcpu;
   const { core } = shadow;
   const { addressLo, addressHi, code } = fault;
+  context.writesOwnTable = false;
   walker.trace = core.trace === undefined ? null : core.trace.walks;
   const access = code & ACCESS_MASK | (vcpu.smapSuspended ? SMAP_SUSPENDED : 0);
   if (!walker.walk(addressLo, addressHi, access)) return refused(context, fault);
@@ -49,18 +50,19 @@ export function shadowPageFault(context: ShadowContext, fault: Fault): FaultResu
   fault.slot = slot;
   fault.generation = slots.generation;
   const isPresentWrite = (code & (PRESENT | WRITE)) === (PRESENT | WRITE);
-  if (isPresentWrite && slot !== undefined && slot.isTracked(gfn)) return toTable(context, fault);
+  if (isPresentWrite && slot !== undefined && slot.isTracked(gfn)) {
+    clearFlood(context, addressLo, addressHi);
+    return emulated(context, fault);
+  }
   if (core.hooks !== undefined && core.hooks.failTopup?.() === true) return NO_MEMORY;
   if (!core.pool.reserve(TABLES) || !shadow.lists.reserve(DESCRIPTORS)) return NO_MEMORY;
-  const mayWrite = (cacheAccess & WRITE_RIGHT) !== 0 || writesAnyway(context, fault);
-  context.writesOwnTable = mayWrite && walker.hasTableIn(gfn, SIZE_4K);
-  fault.maxLevel = level === SIZE_4K ? SIZE_4K : largestLevel(context, mayWrite);
+  fault.maxLevel = level === SIZE_4K ? SIZE_4K : largestLevel(context, fault);
   fault.sequence = core.notifier.sequence;
   if (core.hooks !== undefined) core.hooks.afterSequence?.();
   const found = slot === undefined
     ? rememberHole(vcpu, fault, addressLo, addressHi, cacheAccess)
     : faultIn(vcpu, fault, slot);
-  if (found !== CONTINUE) return found;
+  if (found !== CONTINUE) return found === EMULATE ? emulated(context, fault) : found;
   if (core.hooks !== undefined) core.hooks.beforeLock?.();
   // What another host would do under its lock; then the reference to the page is given back.
   let result: FaultResult = NO_SPACE;
@@ -75,7 +77,7 @@ export function shadowPageFault(context: ShadowContext, fault: Fault): FaultResu
     result = fetch(context, fault, rights);
   }
   if (fault.pfn >= 0) core.host.putPage(fault.pfn);
-  return result;
+  return result === EMULATE ? emulated(context, fault) : result;
 }
 
 /** The guest's tables do not allow the access. */
@@ -93,13 +95,15 @@ function refused(context: ShadowContext, fault: Fault): FaultResult {
   return fault.end(RETRY, GUEST_EXCEPTION);
 }
 
-/** The guest writes a frame whose writes are tracked: one of its tables, as a rule. */
-function toTable(context: ShadowContext, fault: Fault): FaultResult {
-  const { walker } = context;
-  clearFlood(context, fault.addressLo, fault.addressHi);
-  const mayWrite = (walker.result.cacheAccess & WRITE_RIGHT) !== 0 || writesAnyway(context, fault);
-  context.writesOwnTable = mayWrite && walker.hasTableIn(fault.gfn, SIZE_4K);
+/** The access has to be emulated: finds out whether it goes to a table that translates its address. */
+function emulated(context: ShadowContext, fault: Fault): FaultResult {
+  context.writesOwnTable = mayWrite(context, fault) && context.walker.hasTableIn(fault.gfn, SIZE_4K);
   return EMULATE;
+}
+
+/** True when the walk lets the access's page be written. */
+function mayWrite(context: ShadowContext, fault: Fault): boolean {
+  return (context.walker.result.cacheAccess & WRITE_RIGHT) !== 0 || writesAnyway(context, fault);
 }
 
 /** True for the supervisor with CR0.WP clear. */
@@ -111,11 +115,11 @@ function writesAnyway(context: ShadowContext, fault: Fault): boolean {
  * The largest level for what a large guest page maps. A block in which a guest table lies that
  * translates the address itself may not be written at large.
  */
-function largestLevel(context: ShadowContext, mayWrite: boolean): number {
+function largestLevel(context: ShadowContext, fault: Fault): number {
   const { walker, shadow } = context;
   const { gfn, level } = walker.result;
   // A 4 MiB page of a 32-bit guest is two blocks; its own table lies in the one that is mapped.
-  if (mayWrite && walker.hasTableIn(gfn, level)) return SIZE_4K;
+  if (mayWrite(context, fault) && walker.hasTableIn(gfn, level)) return SIZE_4K;
   return Math.min(level, shadow.core.maxPageLevel, context.isPae ? 2 : 3);
 }
 

@@ -1,6 +1,7 @@
 /** Sets leaves of the shadow engine. */
 
 import type { Gfn, Pfn } from "../../base/u64.ts";
+import type { MmuCore } from "../core.ts";
 import { Cause, type Fault, FaultResult } from "../fault.ts";
 import { Level, offsetInBlock as importedOffsetInBlock } from "../level.ts";
 import { LeafHow } from "../make_spte.ts";
@@ -38,28 +39,55 @@ export function setFaultLeaf(
     setMmioEntry(shadow, sptep, gfn, access, fault.generation);
     return fault.end(EMULATE, GAINED);
   }
-  const { core } = shadow;
-  const before = core.changes;
-  const start = gfn - offsetInBlock(gfn, level) as Gfn;
-  const head = pfn - offsetInBlock(pfn, level) as Pfn;
+  const { core, maker } = shadow;
+  const { words } = core.pool;
+  const slot = fault.slot!;
+  const offset = offsetInBlock(pfn, level);
+  const start = gfn - offset as Gfn;
+  const head = pfn - offset as Pfn;
   // A guess is no reason to let a guest table go out of step.
   const how = code & WRITTEN | (fault.prefault ? SPECULATIVE : CAN_UNSYNC) |
     (fault.mapWritable ? HOST_WRITABLE : 0);
-  const isProtected = setLeaf(shadow, fault.slot!, sptep, level, access, start, head, how);
-  if (isProtected) {
-    core.stats.tlb_flush++;
-    vcpu.tlb.flush();
-    if ((code & WRITTEN) !== 0) return fault.end(EMULATE, GAINED);
-  }
+  const before = core.changes;
+  if ((words[sptep] | words[sptep + 1]) === 0) {
+    maker.leaf(slot, start, head, level, access, how);
+    putLeaf(shadow, slot, level, start, sptep);
+  } else setLeaf(shadow, slot, sptep, level, access, start, head, how);
+  if (maker.writeProtected) return afterProtection(core, vcpu, fault);
   if (core.changes === before) return fault.end(SPURIOUS, ALREADY_ALLOWED);
   fault.cause = GAINED;
   return FIXED;
 }
 
+/** A guest table, or a tracked page: the page stays read-only. */
+function afterProtection(core: MmuCore, vcpu: VcpuState, fault: Fault): FaultResult {
+  core.stats.tlb_flush++;
+  vcpu.tlb.flush();
+  return fault.end(fault.write ? EMULATE : FIXED, GAINED);
+}
+
+/** Makes an empty entry the leaf that `maker` holds, which maps `gfn`. */
+function putLeaf(
+  shadow: ShadowState,
+  slot: Memslot,
+  level: number,
+  gfn: Gfn,
+  sptep: number,
+): void {
+  const { core, maker } = shadow;
+  const { words } = core.pool;
+  words[sptep + 1] = maker.hi;
+  words[sptep] = maker.lo;
+  core.changes++;
+  if (level > SIZE_4K) core.stats.lpages++;
+  if (core.trace !== undefined) traceSetSpte(core, gfn, sptep, level);
+  addToRmap(shadow, slot, level, gfn, sptep);
+}
+
 /**
- * Makes an entry a leaf that maps `gfn` to `pfn`.
+ * Makes an entry a leaf that maps `gfn` to `pfn`. `maker.writeProtected` says afterwards whether the
+ * right to write was withheld: a guest table or a tracked page.
  * @param how `LeafHow` bits; WAS_WRITABLE is found out here.
- * @returns true when the right to write was withheld: a guest table or a tracked page.
  */
 export function setLeaf(
   shadow: ShadowState,
@@ -70,22 +98,17 @@ export function setLeaf(
   gfn: Gfn,
   pfn: Pfn,
   how: number,
-): boolean {
+): void {
   const { core, maker } = shadow;
   const { words } = core.pool;
   const oldLo = words[sptep];
   const isNew = (oldLo | words[sptep + 1]) === 0 || makeRoom(shadow, sptep, level, gfn, pfn);
   maker.leaf(slot, gfn, pfn, level, access, isNew ? how : how | wasWritable(oldLo));
-  if (isNew) {
-    words[sptep + 1] = maker.hi;
-    words[sptep] = maker.lo;
-    core.changes++;
-    if (level > SIZE_4K) core.stats.lpages++;
-  } else if (updateSpte(core, sptep, maker.lo, maker.hi)) core.flushAll();
-  if (core.trace !== undefined) traceSetSpte(core, gfn, sptep, level);
-  const isProtected = maker.writeProtected;
-  if (isNew) addToRmap(shadow, slot, level, gfn, sptep);
-  return isProtected;
+  if (isNew) putLeaf(shadow, slot, level, gfn, sptep);
+  else {
+    if (updateSpte(core, sptep, maker.lo, maker.hi)) core.flushAll();
+    if (core.trace !== undefined) traceSetSpte(core, gfn, sptep, level);
+  }
 }
 
 function wasWritable(lo: number): number {

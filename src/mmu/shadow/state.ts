@@ -90,15 +90,13 @@ export class ShadowState {
     if (this.isDirect(table)) {
       return this.core.pool.gfn[table] + index * FRAMES_AT[this.level(table)] as Gfn;
     }
-    const at = table * ENTRIES + index;
+    const at = sptep >>> 1;
     return frameFrom(this.#entryLo[at], this.#entryLo[at] & 0xfff | this.#entryHi[at] << 12) as Gfn;
   }
 
-  /** Remembers the frame that an entry of an indirect page maps. */
+  /** Remembers the frame that an entry maps; for one of a direct page nobody asks. */
   setGfnOfEntry(sptep: number, gfn: Gfn): void {
-    const table = tableOf(sptep);
-    if (this.isDirect(table)) return;
-    const at = table * ENTRIES + ((sptep - table * TABLE_WORDS) >>> 1);
+    const at = sptep >>> 1;
     const high = frameHi(gfn);
     this.#entryLo[at] = frameLo(gfn) | high & 0xfff;
     this.#entryHi[at] = high >>> 12;

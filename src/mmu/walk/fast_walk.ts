@@ -153,4 +153,19 @@ export class FastWalk {
     result.cacheAccess = cacheAccess;
     return true;
   }
+
+  /** True when the entries of the last walk, four of them, still stand in the tables. */
+  unchanged(): boolean {
+    const words = this.#words;
+    const entries = this.#entries;
+    const positions = this.#positions;
+    const at4 = positions[4];
+    const at3 = positions[3];
+    const at2 = positions[2];
+    const at1 = positions[1];
+    return (words[at4] ^ entries[8] | words[at4 | 1] ^ entries[9] |
+      words[at3] ^ entries[6] | words[at3 | 1] ^ entries[7] |
+      words[at2] ^ entries[4] | words[at2 | 1] ^ entries[5] |
+      words[at1] ^ entries[2] | words[at1 | 1] ^ entries[3]) === 0;
+  }
 }

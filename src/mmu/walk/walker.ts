@@ -180,6 +180,12 @@ export class Walker {
 
   /** `entryUnchanged` of every level from the top down to and with `lowest`. */
   unchangedDownTo(lowest: number): boolean {
+    return lowest === 1 && this.#fast.usable
+      ? this.#fast.unchanged()
+      : this.#areUnchanged(lowest);
+  }
+
+  #areUnchanged(lowest: number): boolean {
     const { entries, positions } = this.result;
     const { levels, entryBytes } = this.#rules;
     const words = this.#words;
