@@ -15,7 +15,7 @@ import {
 } from "../../src/mmu/mod.ts";
 
 /** Pages of a round: 1 GiB by 4 KiB pages. */
-export const PAGES = 2 ** 18;
+export const PAGES = 0x4_0000;
 /** Rounds of a measurement, of which the fastest counts: what else runs on the machine only adds. */
 export const ROUNDS = 9;
 /** Blocks of a round: 256 GiB by 2 MiB pages. */
@@ -26,7 +26,7 @@ const WARM_FAULTS = 1_000_000;
 /** Faults of one call: a loop that is entered often is compiled whole, not only while it runs. */
 const FAULTS_A_CALL = 10_000;
 const MMIO_GPA = 0x80_fee0_1000;
-const FIRST_PFN = 2 ** 21;
+const FIRST_PFN = 0x20_0000;
 
 /** Memory that is all there; page p is frame FIRST_PFN + p. */
 export class PlainHost implements MmuHost {

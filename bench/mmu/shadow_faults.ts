@@ -1,9 +1,10 @@
 /** Shadow faults: a guest with four-level tables touches a gibibyte, page by page. */
 
-import type { Gfn } from "../../src/base/u64.ts";
+import { type Gfn, gpa } from "../../src/base/u64.ts";
 import { Cr0, Cr4, Efer } from "../../src/cpu/modes.ts";
+import { GuestMemory } from "../../src/memory/guest_memory.ts";
 import { CpuRole, Mmu, type MmuVcpu, Pferr, VcpuExit } from "../../src/mmu/mod.ts";
-import type { GuestTables } from "../../src/mmu/walk/mod.ts";
+import { RegionTables } from "../../src/mmu/walk/mod.ts";
 import { EMULATOR, NO_TLB, PAGES, PlainHost, ROUNDS } from "./faults.ts";
 
 /** Guest frames of the tables: one of each upper level, then those of the last. */
@@ -20,28 +21,22 @@ export class ShadowFaults {
 
   constructor() {
     const lastTables = PAGES / 512;
-    const frames = 3 + lastTables;
-    const words = new Uint32Array(frames * 1024);
+    const frames = TABLES + lastTables;
+    const memory = GuestMemory.allocate(frames * 4096);
     const put = (gfn: number, index: number, value: number) =>
-      words[(gfn - ROOT) * 1024 + index * 2] = value * 4096 + FLAGS;
+      memory.writeU64(gpa(gfn * 4096 + index * 8), value * 4096 + FLAGS);
     put(ROOT, 0, ROOT + 1);
     put(ROOT + 1, 0, ROOT + 2);
     for (let i = 0; i < PAGES; i++) put(TABLES + (i >>> 9), i & 511, i);
     for (let i = 0; i < lastTables; i++) put(ROOT + 2, i, TABLES + i);
-    const tables: GuestTables = {
-      words,
-      wordOf: (gfn) => gfn >= ROOT && gfn < ROOT + frames ? (gfn - ROOT) * 1024 : -1,
-      isWritable: () => true,
-      markDirty: () => {},
-    };
     this.mmu = new Mmu({
       host: new PlainHost(1),
       tables: "shadow",
       prefetch: false,
       maxTables: 4096,
     });
-    this.mmu.setMemslot({ id: 0, baseGfn: 0 as Gfn, frames: ROOT + frames, hostPage: 0 });
-    this.#vcpu = this.mmu.createVcpu(NO_TLB, tables);
+    this.mmu.setMemslot({ id: 0, baseGfn: 0 as Gfn, frames, hostPage: 0 });
+    this.#vcpu = this.mmu.createVcpu(NO_TLB, new RegionTables(memory));
     const features = { maxPhyAddrBits: 48, gbPages: true, amd: false };
     const efer = Efer.LME | Efer.LMA | Efer.NXE;
     this.#vcpu.setRole(

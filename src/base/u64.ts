@@ -50,6 +50,15 @@ export function gpaOf(gfn: Gfn): Gpa {
   return gfn * PAGE_SIZE as Gpa;
 }
 
+/**
+ * The same number, as a small integer where it fits in 32 bits: V8 keeps what comes of a division or
+ * a power as a double, and a field that has once held one is read as a double from then on.
+ */
+export function compact<T extends number>(value: T): T {
+  const small = value | 0;
+  return small === value ? small as T : value;
+}
+
 /** Offset of `address` in its 4 KiB page, 0 to 4095 bytes. */
 export function pageOffset(address: number): number {
   return address % PAGE_SIZE;

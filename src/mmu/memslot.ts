@@ -1,6 +1,6 @@
 /** A memslot: a run of guest frames backed by a run of host pages, and what is known about each. */
 
-import type { Gfn } from "../base/u64.ts";
+import { compact, type Gfn } from "../base/u64.ts";
 import { LargePageInfo } from "./large_page_info.ts";
 
 /** What a memslot is made from. */
@@ -42,9 +42,9 @@ export class Memslot {
   constructor(config: MemslotConfig, addressSpace: number) {
     this.id = config.id;
     this.addressSpace = addressSpace;
-    this.baseGfn = config.baseGfn;
-    this.frames = config.frames;
-    this.hostPage = config.hostPage;
+    this.baseGfn = compact(config.baseGfn);
+    this.frames = compact(config.frames);
+    this.hostPage = compact(config.hostPage);
     this.readOnly = config.readOnly ?? false;
     this.dirty = config.logDirty === true ? newBitmap(config.frames) : undefined;
     this.large = new LargePageInfo(config.baseGfn, config.frames, config.hostPage);

@@ -1,7 +1,7 @@
 /** Maps one fault of a guest with paging: follows the guest's tables with pages that shadow them. */
 
 import type { MmuCore } from "../core.ts";
-import { decideLevel as importedDecideLevel } from "../decide_level.ts";
+import { decideLevel } from "../decide_level.ts";
 import { Cause, type Fault, FaultResult } from "../fault.ts";
 import { blockStart, entryOffset, Level } from "../level.ts";
 import { isPresent, pfnOf, SpteLo } from "../spte.ts";
@@ -16,7 +16,6 @@ import { setFaultLeaf as importedSetFaultLeaf } from "./set_leaf.ts";
 import type { ShadowState } from "./state.ts";
 
 // Imported functions are looked up at every call, a module's own are not: this is a hot path.
-const decideLevel = importedDecideLevel;
 const setFaultLeaf = importedSetFaultLeaf;
 
 // V8 folds a module's own constants, not those of an imported object: this is a hot path.
@@ -41,13 +40,12 @@ export function fetch(context: ShadowContext, fault: Fault, access: number): Fau
     : walkGuestTables(context, fault, guestLevel) | 0; // else V8 keeps it boxed on every way
   if (sptep === NO_ENTRY) return RETRY;
   if (!walker.unchangedDownTo(guestLevel)) return fault.end(RETRY, GPTE_CHANGED);
-  decideLevel(core, fault);
+  fault.requestedLevel = SIZE_4K;
+  fault.goalLevel = SIZE_4K;
+  if (guestLevel > SIZE_4K) decideLevel(core, fault);
   if (core.trace !== undefined) traceRequested(core, fault, guestLevel);
-  let level: number = SIZE_4K;
-  if (guestLevel > SIZE_4K) {
-    sptep = walkBlock(context, fault, sptep, guestLevel, access) | 0;
-    level = fault.goalLevel;
-  }
+  if (guestLevel > SIZE_4K) sptep = walkBlock(context, fault, sptep, guestLevel, access) | 0;
+  const level = fault.goalLevel;
   const result = setFaultLeaf(shadow, vcpu, fault, sptep, level, access);
   if (result !== SPURIOUS) core.stats.pf_fixed++;
   if (core.prefetch && level === SIZE_4K && fault.pfn >= 0) {

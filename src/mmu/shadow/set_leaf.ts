@@ -48,15 +48,34 @@ export function setFaultLeaf(
   // A guess is no reason to let a guest table go out of step.
   const how = code & WRITTEN | (fault.prefault ? SPECULATIVE : CAN_UNSYNC) |
     (fault.mapWritable ? HOST_WRITABLE : 0);
-  const before = core.changes;
-  if ((words[sptep] | words[sptep + 1]) === 0) {
-    maker.leaf(slot, start, head, level, access, how);
-    putLeaf(shadow, slot, level, start, sptep);
-  } else setLeaf(shadow, slot, sptep, level, access, start, head, how);
+  if ((words[sptep] | words[sptep + 1]) !== 0) {
+    return setAgain(shadow, vcpu, fault, sptep, level, access, start, head, how);
+  }
+  maker.leaf(slot, start, head, level, access, how);
+  putLeaf(shadow, slot, level, start, sptep);
   if (maker.writeProtected) return afterProtection(core, vcpu, fault);
-  if (core.changes === before) return fault.end(SPURIOUS, ALREADY_ALLOWED);
   fault.cause = GAINED;
   return FIXED;
+}
+
+/** Sets the leaf where something stands already: perhaps the same. */
+function setAgain(
+  shadow: ShadowState,
+  vcpu: VcpuState,
+  fault: Fault,
+  sptep: number,
+  level: number,
+  access: number,
+  start: Gfn,
+  head: Pfn,
+  how: number,
+): FaultResult {
+  const { core, maker } = shadow;
+  const before = core.changes;
+  setLeaf(shadow, fault.slot!, sptep, level, access, start, head, how);
+  if (maker.writeProtected) return afterProtection(core, vcpu, fault);
+  if (core.changes === before) return fault.end(SPURIOUS, ALREADY_ALLOWED);
+  return fault.end(FIXED, GAINED);
 }
 
 /** A guest table, or a tracked page: the page stays read-only. */
