@@ -1,6 +1,6 @@
 /** What the parts of one VM's MMU share: tables, memslots, formats, counters, TLBs. */
 
-import type { Gfn } from "../base/u64.ts";
+import { compact, type Gfn } from "../base/u64.ts";
 import type { MmuHooks } from "./hooks.ts";
 import type { MmuHost, Tlb } from "./host.ts";
 import { Level } from "./level.ts";
@@ -23,8 +23,6 @@ const MIN_TABLES = 64;
 
 /** Who must know before a guest page becomes writable: the shadow engine. */
 export interface WriteGuard {
-  /** False when `gfn` is nothing that has to be guarded. */
-  mayGuard(gfn: Gfn): boolean;
   /** True when `gfn` must stay read-only. When false, its shadow pages may have become unsync. */
   mustProtect(slot: Memslot, gfn: Gfn, canUnsync: boolean): boolean;
 }
@@ -116,7 +114,8 @@ export class MmuCore {
   updateQuota(): void {
     let frames = 0;
     for (const space of this.spaces) for (const slot of space.all) frames += slot.frames;
-    this.#quota = this.#fixedQuota ?? Math.max(MIN_TABLES, Math.floor(frames * TABLES_PER_FRAME));
+    const share = Math.max(MIN_TABLES, Math.floor(frames * TABLES_PER_FRAME));
+    this.#quota = this.#fixedQuota ?? compact(share);
   }
 
   /** Something should not have happened. */

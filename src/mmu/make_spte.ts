@@ -35,9 +35,14 @@ export const LeafHow = {
   WAS_WRITABLE: 1 << 3,
   /** Guest tables of level 1 may become writable and unsync. */
   CAN_UNSYNC: 1 << 4,
+  /** No guest table lies there: the write guard need not be asked. */
+  UNGUARDED: 1 << 5,
 } as const;
 
-const { CAN_UNSYNC, HOST_WRITABLE, SPECULATIVE, WAS_WRITABLE, WRITTEN } = LeafHow;
+const { CAN_UNSYNC, HOST_WRITABLE, SPECULATIVE, UNGUARDED, WAS_WRITABLE, WRITTEN } = LeafHow;
+/** What a leaf has that only the memslot may restrict. */
+const PLAIN = HOST_WRITABLE | UNGUARDED;
+const PLAIN_MASK = PLAIN | SPECULATIVE;
 /** Which of the three kinds of page `SpteMaker` has prepared bits for; added to `Acc` bits. */
 const SMALL = 0;
 const LARGE_PAGE = 8;
@@ -84,11 +89,7 @@ export class SpteMaker {
     this.lo = plain[2 * kind] | frameLo(pfn);
     this.hi = plain[2 * kind + 1] | frameHi(pfn);
     this.writeProtected = false;
-    const { writeGuard } = core;
-    if (
-      (how & (HOST_WRITABLE | SPECULATIVE)) !== HOST_WRITABLE || slot.isWatched(gfn) ||
-      (writeGuard !== undefined && writeGuard.mayGuard(gfn))
-    ) {
+    if ((how & PLAIN_MASK) !== PLAIN || slot.isWatched(gfn)) {
       this.#restrict(slot, gfn, level, access, how);
     }
   }

@@ -13,6 +13,7 @@ import type { Memslot, MemslotConfig } from "./memslot.ts";
 import type { MmuOptions } from "./options.ts";
 import { recoverNxSplits, shrink, zapAllFast } from "./reclaim.ts";
 import { CpuRole } from "./role.ts";
+import type { ShadowContext } from "./shadow/context.ts";
 import { ShadowEngine } from "./shadow/engine.ts";
 import { ShadowState } from "./shadow/state.ts";
 import { zapShadowsOf } from "./shadow/zap.ts";
@@ -81,6 +82,7 @@ export class Mmu {
     this.core.tlbs.push(tlb);
     this.core.tableCaches.push(vcpu.state);
     if (vcpu.shadow !== undefined) this.core.tableCaches.push(vcpu.shadow);
+    this.#traceWalks(vcpu.shadow);
     return vcpu;
   }
 
@@ -179,11 +181,16 @@ export class Mmu {
   /** Where events go; undefined: nowhere. */
   set trace(trace: MmuTrace | undefined) {
     this.core.trace = trace;
+    for (const { shadow } of this.#vcpus) this.#traceWalks(shadow);
   }
 
   /** For tests. */
   set hooks(hooks: MmuHooks | undefined) {
     this.core.hooks = hooks;
+  }
+
+  #traceWalks(shadow: ShadowContext | undefined): void {
+    if (shadow !== undefined) shadow.walker.trace = this.core.trace?.walks ?? null;
   }
 
   #createShadow(): ShadowEngine {

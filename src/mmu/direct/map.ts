@@ -29,7 +29,7 @@ const offsetInBlock = importedOffsetInBlock;
 // V8 folds a module's own constants, not those of an imported object: this is a hot path.
 const { EMULATE, FIXED, RETRY, SPURIOUS } = FaultResult;
 const { ALREADY_ALLOWED, GAINED, ROOT_INVALID } = Cause;
-const { CAN_UNSYNC, HOST_WRITABLE, SPECULATIVE, WAS_WRITABLE, WRITTEN } = LeafHow;
+const { CAN_UNSYNC, HOST_WRITABLE, SPECULATIVE, UNGUARDED, WAS_WRITABLE, WRITTEN } = LeafHow;
 const { LARGE } = SpteLo;
 const { SIZE_2M, SIZE_4K } = Level;
 const ALL_RIGHTS = Acc.ALL;
@@ -69,7 +69,7 @@ export function mapDirect(vcpu: VcpuState, fault: Fault): FaultResult {
   if ((words[sptep] | words[sptep + 1]) !== 0 && !makeRoom(core, sptep, level, head)) {
     return setAgain(vcpu, fault, sptep, start, head);
   }
-  maker.leaf(fault.slot!, start, head, level, ALL_RIGHTS, howOf(fault));
+  maker.leaf(fault.slot!, start, head, level, ALL_RIGHTS, howOf(core, fault));
   words[sptep + 1] = maker.hi;
   words[sptep] = maker.lo;
   core.changes++;
@@ -159,10 +159,11 @@ function fiveLevelStart(gfn: Gfn): Gfn {
 }
 
 /** `LeafHow` bits of a fault's leaf. */
-function howOf(fault: Fault): number {
+function howOf(core: MmuCore, fault: Fault): number {
   const how = fault.mapWritable ? CAN_UNSYNC | HOST_WRITABLE : CAN_UNSYNC;
   // A write of the guest's is the same bit in both words.
-  return how | fault.code & WRITTEN | (fault.prefault ? SPECULATIVE : 0);
+  return how | fault.code & WRITTEN | (fault.prefault ? SPECULATIVE : 0) |
+    (core.writeGuard === undefined ? UNGUARDED : 0);
 }
 
 /** The guest may not write the page: a table or a tracked page. */
@@ -201,7 +202,7 @@ function setAgain(
   const level = fault.goalLevel;
   const lo = words[sptep];
   const wasWritable = isWritable(lo) ? WAS_WRITABLE : 0;
-  maker.leaf(fault.slot!, gfn, pfn, level, ALL_RIGHTS, howOf(fault) | wasWritable);
+  maker.leaf(fault.slot!, gfn, pfn, level, ALL_RIGHTS, howOf(core, fault) | wasWritable);
   const isSame = maker.lo === lo && maker.hi === words[sptep + 1];
   if (updateSpte(core, sptep, maker.lo, maker.hi)) core.flushAll();
   if (core.trace !== undefined) traceSetSpte(core, gfn, sptep, level);

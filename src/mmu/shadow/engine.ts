@@ -34,10 +34,6 @@ export class ShadowEngine implements MappingEngine, WriteGuard {
     return true;
   }
 
-  mayGuard(gfn: Gfn): boolean {
-    return this.state.firstInBucket(gfn) !== 0;
-  }
-
   mustProtect(_slot: Memslot, gfn: Gfn, canUnsync: boolean): boolean {
     return mustProtect(this.state, gfn, canUnsync);
   }

@@ -41,7 +41,6 @@ export function shadowPageFault(context: ShadowContext, fault: Fault): FaultResu
   const { core } = shadow;
   const { addressLo, addressHi, code } = fault;
   context.writesOwnTable = false;
-  walker.trace = core.trace === undefined ? null : core.trace.walks;
   const access = code & ACCESS_MASK | (vcpu.smapSuspended ? SMAP_SUSPENDED : 0);
   if (!walker.walk(addressLo, addressHi, access)) return refused(context, fault);
   const { gfn, level, cacheAccess } = walker.result;
@@ -97,7 +96,8 @@ function refused(context: ShadowContext, fault: Fault): FaultResult {
 
 /** The access has to be emulated: finds out whether it goes to a table that translates its address. */
 function emulated(context: ShadowContext, fault: Fault): FaultResult {
-  context.writesOwnTable = mayWrite(context, fault) && context.walker.hasTableIn(fault.gfn, SIZE_4K);
+  context.writesOwnTable = mayWrite(context, fault) &&
+    context.walker.hasTableIn(fault.gfn, SIZE_4K);
   return EMULATE;
 }
 

@@ -22,7 +22,7 @@ const offsetInBlock = importedOffsetInBlock;
 // V8 folds a module's own constants, not those of an imported object: this is a hot path.
 const { EMULATE, FIXED, SPURIOUS } = FaultResult;
 const { ALREADY_ALLOWED, GAINED } = Cause;
-const { CAN_UNSYNC, HOST_WRITABLE, SPECULATIVE, WAS_WRITABLE, WRITTEN } = LeafHow;
+const { CAN_UNSYNC, HOST_WRITABLE, SPECULATIVE, UNGUARDED, WAS_WRITABLE, WRITTEN } = LeafHow;
 const { SIZE_4K } = Level;
 
 /** Sets the leaf of a fault: `fault.slot`, `fault.pfn` and what else has been found. */
@@ -47,7 +47,7 @@ export function setFaultLeaf(
   const head = pfn - offset as Pfn;
   // A guess is no reason to let a guest table go out of step.
   const how = code & WRITTEN | (fault.prefault ? SPECULATIVE : CAN_UNSYNC) |
-    (fault.mapWritable ? HOST_WRITABLE : 0);
+    (fault.mapWritable ? HOST_WRITABLE : 0) | (shadow.firstInBucket(start) === 0 ? UNGUARDED : 0);
   if ((words[sptep] | words[sptep + 1]) !== 0) {
     return setAgain(shadow, vcpu, fault, sptep, level, access, start, head, how);
   }

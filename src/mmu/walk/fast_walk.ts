@@ -21,12 +21,14 @@ export class FastWalk {
   rootGfn = 0 as Gfn;
   /** False when the rules are not those of 4-level tables. */
   usable = false;
+  /** Protection keys are on: the caller has to ask them. */
+  keys = false;
 
-  readonly #tables: GuestTables;
-  readonly #words: Uint32Array;
-  readonly #result: WalkResult;
-  readonly #entries: Uint32Array;
-  readonly #positions: Int32Array;
+  declare readonly tables: GuestTables;
+  declare readonly words: Uint32Array;
+  declare readonly result: WalkResult;
+  declare readonly entries: Uint32Array;
+  declare readonly positions: Int32Array;
   #permissions: Uint8Array = new Uint8Array(16);
   /** Reserved bits of any high half, then of the low halves of a top entry and of large leaves. */
   #reservedHi = 0;
@@ -36,16 +38,17 @@ export class FastWalk {
 
   /** @param result Filled by each walk. */
   constructor(tables: GuestTables, result: WalkResult) {
-    this.#tables = tables;
-    this.#words = tables.words;
-    this.#result = result;
-    this.#entries = result.entries;
-    this.#positions = result.positions;
+    this.tables = tables;
+    this.words = tables.words;
+    this.result = result;
+    this.entries = result.entries;
+    this.positions = result.positions;
   }
 
   /** Takes on the rules of a role. */
-  setRules({ fourLevel, permissions, reserved }: WalkRules): void {
+  setRules({ fourLevel, keys, permissions, reserved }: WalkRules): void {
     this.usable = fourLevel;
+    this.keys = keys;
     this.#permissions = permissions;
     // Every level reserves the same high bits; of the low ones only large pages and the top level do.
     this.#reservedHi = reserved.hi[2] | 0;
@@ -65,10 +68,10 @@ export class FastWalk {
    * Written out level by level, since a loop takes half as long again.
    */
   walk(lo: number, hi: number, access: number): boolean {
-    const tables = this.#tables;
-    const words = this.#words;
-    const entries = this.#entries;
-    const positions = this.#positions;
+    const tables = this.tables;
+    const words = this.words;
+    const entries = this.entries;
+    const positions = this.positions;
     const dirty = 0x40; // Pte.DIRTY
     const large = 0x80; // Pte.LARGE
     const presentAndAccessed = 0x21; // Pte.PRESENT | Pte.ACCESSED
@@ -145,7 +148,7 @@ export class FastWalk {
       const frames = FRAMES_BY_LEVEL[level];
       gfn = gfn - gfn % frames + (lo >>> 12 & frames - 1) as Gfn;
     }
-    const result = this.#result;
+    const result = this.result;
     result.fault = NO_FAULT;
     result.level = level;
     result.gfn = gfn;
@@ -156,9 +159,9 @@ export class FastWalk {
 
   /** True when the entries of the last walk, four of them, still stand in the tables. */
   unchanged(): boolean {
-    const words = this.#words;
-    const entries = this.#entries;
-    const positions = this.#positions;
+    const words = this.words;
+    const entries = this.entries;
+    const positions = this.positions;
     const at4 = positions[4];
     const at3 = positions[3];
     const at2 = positions[2];

@@ -46,9 +46,9 @@ export class Walker {
   beforeUpdate: ((level: number) => void) | null = null;
 
   readonly #tables: GuestTables;
-  readonly #words: Uint32Array;
+  declare readonly words: Uint32Array;
   readonly #nested: NestedTranslation | null;
-  readonly #fast: FastWalk;
+  declare readonly fast: FastWalk;
   #rules: WalkRules = walkRules(NO_PAGING);
   /** Halves of the address of the last walk. */
   readonly #address = new Uint32Array(2);
@@ -63,9 +63,9 @@ export class Walker {
   /** @param nested The second translation, when the tables are those of a nested guest. */
   constructor(tables: GuestTables, nested: NestedTranslation | null = null) {
     this.#tables = tables;
-    this.#words = tables.words;
+    this.words = tables.words;
     this.#nested = nested;
-    this.#fast = new FastWalk(tables, this.result);
+    this.fast = new FastWalk(tables, this.result);
   }
 
   /** The rules in force, for `gpte.ts`. */
@@ -77,12 +77,12 @@ export class Walker {
   setRole(role: CpuRole): void {
     if (role === this.#rules.role) return;
     this.#rules = walkRules(role);
-    if (this.#nested === null) this.#fast.setRules(this.#rules);
+    if (this.#nested === null) this.fast.setRules(this.#rules);
   }
 
   /** Sets the root from bits 51:12 of CR3 (or of an EPT pointer) `hi:lo`. PAE needs `loadPdptrs` besides. */
   setRoot(lo: number, hi: number): void {
-    this.#fast.rootGfn = gpteTableGfn(lo, hi);
+    this.fast.rootGfn = gpteTableGfn(lo, hi);
   }
 
   /**
@@ -122,10 +122,10 @@ export class Walker {
   walk(lo: number, hi: number, access: number): boolean {
     this.#address[0] = lo;
     this.#address[1] = hi;
-    const fast = this.#fast;
+    const fast = this.fast;
     if (
       fast.usable && this.trace === null && fast.walk(lo, hi, access) &&
-      !this.#keyRefuses(this.result.access, access)
+      (!fast.keys || !this.#keyRefuses(this.result.access, access))
     ) return true;
     return this.#fullWalk(lo, hi, access);
   }
@@ -172,7 +172,7 @@ export class Walker {
   /** True when the entry of `level` still is what the last walk saw, or made of it. */
   entryUnchanged(level: number): boolean {
     const { entries, positions } = this.result;
-    const words = this.#words;
+    const words = this.words;
     const at = positions[level];
     return words[at] === entries[level * 2] &&
       (this.#rules.entryBytes === 4 || words[at + 1] === entries[level * 2 + 1]);
@@ -180,15 +180,13 @@ export class Walker {
 
   /** `entryUnchanged` of every level from the top down to and with `lowest`. */
   unchangedDownTo(lowest: number): boolean {
-    return lowest === 1 && this.#fast.usable
-      ? this.#fast.unchanged()
-      : this.#areUnchanged(lowest);
+    return lowest === 1 && this.fast.usable ? this.fast.unchanged() : this.#areUnchanged(lowest);
   }
 
   #areUnchanged(lowest: number): boolean {
     const { entries, positions } = this.result;
     const { levels, entryBytes } = this.#rules;
-    const words = this.#words;
+    const words = this.words;
     for (let level = levels; level >= lowest; level--) {
       const at = positions[level];
       if (words[at] !== entries[level * 2]) return false;
@@ -212,7 +210,7 @@ export class Walker {
       const apart = (entries[level * 2] ^ lo) >>> shift | (entries[level * 2 + 1] ^ hi) & 0xf_ffff;
       if (apart === 0) return true;
     }
-    return !pae && blockStart(this.#fast.rootGfn, size) === blockStart(gfn, size);
+    return !pae && blockStart(this.fast.rootGfn, size) === blockStart(gfn, size);
   }
 
   #fullWalk(lo: number, hi: number, access: number): boolean {
@@ -255,7 +253,7 @@ export class Walker {
     const { result, trace } = this;
     const { entries } = result;
     const { entryBytes } = rules;
-    let table = this.#fast.rootGfn;
+    let table = this.fast.rootGfn;
     let allLo = ~0;
     let anyHi = 0;
     result.level = rules.levels;
@@ -393,7 +391,7 @@ export class Walker {
 
   /** Frame of the table of `level` as the entry above it, or the root, names it. */
   #tableName(level: number): Gfn {
-    if (level === this.topLevel && !this.#rules.pae) return this.#fast.rootGfn;
+    if (level === this.topLevel && !this.#rules.pae) return this.fast.rootGfn;
     const { entries } = this.result;
     return gpteTableGfn(entries[level * 2 + 2], entries[level * 2 + 3]);
   }
