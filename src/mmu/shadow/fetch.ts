@@ -34,8 +34,7 @@ export function fetch(context: ShadowContext, fault: Fault, access: number): Fau
   const { core } = shadow;
   const { addressLo, addressHi } = fault;
   const guestLevel = walker.result.level;
-  let sptep = guestLevel === SIZE_4K && context.isInTable(addressLo, addressHi) &&
-      core.hooks === undefined
+  let sptep = guestLevel === SIZE_4K && context.isInTable(addressLo, addressHi)
     ? (context.lastTable << 10) + (addressLo >>> 11 & 0x3fe)
     : walkGuestTables(context, fault, guestLevel) | 0; // else V8 keeps it boxed on every way
   if (sptep === NO_ENTRY) return RETRY;

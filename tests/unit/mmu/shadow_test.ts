@@ -39,6 +39,26 @@ for (const paging of PAGINGS) {
     assertEquals(rig.warnings, []);
   });
 
+  Deno.test(`accesses beside the last one find their entries, in a later space too (${paging})`, () => {
+    const { rig, root } = guest(paging);
+    for (const i of [1, 2, 510]) rig.map(root, A + (i - 1) * 4096, 100 + i);
+    const other = rig.space();
+    rig.map(other, A, 200);
+    rig.map(other, A + 4096, 201);
+    assertEquals(rig.access(A, "w").pfn, BASE_PFN + 101);
+    for (const i of [2, 510]) {
+      assertEquals(rig.access(A + (i - 1) * 4096, "w").pfn, BASE_PFN + 100 + i);
+    }
+    rig.cr3(other, rig.vcpu, true);
+    assertEquals(rig.access(A + 4096, "w").pfn, BASE_PFN + 201);
+    rig.cr3(root, rig.vcpu, true);
+    rig.map(root, A + 2 * 4096, 103);
+    assertEquals(rig.access(A + 2 * 4096, "w").pfn, BASE_PFN + 103);
+    rig.cr3(other, rig.vcpu, true);
+    assertEquals(rig.access(A, "w").pfn, BASE_PFN + 200);
+    assertEquals(rig.warnings, []);
+  });
+
   Deno.test(`check 74: two vCPUs with one CR3 and role have one root, pinned twice (${paging})`, () => {
     const { rig, root } = guest(paging);
     const other = rig.createVcpu();
