@@ -97,8 +97,10 @@ export function checkMemslot(
   if (!Number.isSafeInteger(frames) || frames < 1 || frames > MAX_FRAMES) {
     fail(`it has ${frames} frames, expected 1 to ${MAX_FRAMES} whole ones`);
   }
-  if (!Number.isSafeInteger(hostPage) || hostPage < 0) {
-    fail(`its host page is ${hostPage}, expected a whole number of 0 or more`);
+  if (!Number.isSafeInteger(hostPage) || hostPage < 0 || !Number.isSafeInteger(hostPage + frames)) {
+    fail(
+      `its host page is ${hostPage}, expected a whole number of 0 or more, below 2^53 to its end`,
+    );
   }
   if (baseGfn + frames > limit) {
     fail(

@@ -38,8 +38,11 @@ export class SlotUpdates {
     const same = old.baseGfn === config.baseGfn && old.frames === config.frames &&
       old.hostPage === config.hostPage && old.readOnly === (config.readOnly ?? false);
     if (!same) {
+      // Made first: should there be no memory for it, the old one stays.
+      const slot = new Memslot(config, addressSpace);
       this.#remove(space, old);
-      return this.#create(space, config);
+      this.#install(space, [...space.all, slot]);
+      return slot;
     }
     this.#changeLogging(space, old, config.logDirty ?? false);
     return old;

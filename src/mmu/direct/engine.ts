@@ -88,8 +88,10 @@ export class DirectEngine implements MappingEngine {
     const walk = this.#walk;
     let any = false;
     for (const root of this.#roots) {
-      if (!this.#serves(root, slot)) continue;
-      walk.to(root, roleLevel(core.pool.role[root] as RootRole), frameLo(gfn), frameHi(gfn));
+      const level = roleLevel(core.pool.role[root] as RootRole);
+      // A walk for a frame beyond what the root reaches would wrap to another.
+      if (!this.#serves(root, slot) || gfn >= FRAMES_AT[level] * ENTRIES) continue;
+      walk.to(root, level, frameLo(gfn), frameHi(gfn));
       if (!isPresent(walk.lo, walk.hi) || !isLeaf(walk.lo, walk.level)) continue;
       any = true;
       if (writable || walk.level > 1) dropLeaf(core, walk.sptep);

@@ -171,6 +171,20 @@ Deno.test("check 91: change_pte maps the new frame read-only, a writable one on 
   assertEquals(rig.mmu.core.notifier.sequence, sequence + 1);
 });
 
+Deno.test("change_pte of a frame that no root reaches leaves the one it would wrap to alone", () => {
+  for (const [tables, top] of [["npt", 2 ** 48], ["ept", 2 ** 48], ["shadow", 2 ** 39]] as const) {
+    const rig = new Rig({ tables, maxPhyAddrBits: 52 });
+    rig.slot(0, MIB);
+    rig.slot(top, MIB, { hostPage: 0x5000 });
+    assertEquals(rig.access(0x3000, "w").how, "ok");
+    const before = rig.entry(0x3000).value;
+    for (const writable of [false, true]) {
+      rig.mmu.changePte(0x5003, 0x777 as Pfn, writable);
+      assertEquals(rig.entry(0x3000).value, before, `${tables}: another page's frame has changed`);
+    }
+  }
+});
+
 Deno.test("check 92: the shrinker never frees a table that a vCPU has as root", () => {
   const rig = new Rig();
   rig.slot(0, 64 * MIB);
@@ -271,6 +285,7 @@ Deno.test("memslots that overlap, wrap, are unaligned or too high are refused by
     [{ id: 1, baseGfn: 4096, frames: 0, hostPage: 0 }, "0 frames"],
     [{ id: 1, baseGfn: 4096, frames: 1.5, hostPage: 0 }, "1.5 frames"],
     [{ id: 1, baseGfn: 4096, frames: 1, hostPage: -1 }, "host page is -1"],
+    [{ id: 1, baseGfn: 4096, frames: 9, hostPage: 2 ** 53 - 8 }, "host page is 9007199254740984"],
     [{ id: -1, baseGfn: 4096, frames: 1, hostPage: 0 }, "number is -1"],
   ];
   for (const [config, text] of bad) {
