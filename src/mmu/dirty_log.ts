@@ -33,7 +33,6 @@ export function takeDirtyLog(core: MmuCore, slot: Memslot, into: Uint32Array): n
   }
   const op = core.pml ? RangeOp.CLEAR_DIRTY : RangeOp.PROTECT_FOR_LOG;
   let count = 0;
-  let flush = false;
   for (let word = 0; word < dirty.length; word++) {
     let bits = dirty[word];
     if (bits === 0) continue;
@@ -44,12 +43,13 @@ export function takeDirtyLog(core: MmuCore, slot: Memslot, into: Uint32Array): n
       // A run of written frames is protected in one go.
       const run = onesFrom(bits, first);
       const start = slot.baseGfn + word * 32 + first as Gfn;
-      flush = forRange(core, slot, start, start + run as Gfn, op) || flush;
+      forRange(core, slot, start, start + run as Gfn, op);
       count += run;
       bits &= run === 32 ? 0 : ~(((1 << run) - 1) << first);
     }
   }
-  if (flush) core.flushAll();
+  // Even where no entry lost a right: ageing may have taken it and left it in the TLBs.
+  if (count > 0) core.flushAll();
   return count;
 }
 

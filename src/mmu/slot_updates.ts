@@ -96,7 +96,9 @@ export class SlotUpdates {
       : core.pml
       ? RangeOp.SET_DIRTY
       : RangeOp.COLLAPSE;
-    if (forRange(core, slot, start, end, op)) core.flushAll();
+    const changed = forRange(core, slot, start, end, op);
+    // A new log needs the flush in any case: ageing may have left rights in the TLBs.
+    if (on || changed) core.flushAll();
     if (!on && core.pml && forRange(core, slot, start, end, RangeOp.COLLAPSE)) core.flushAll();
   }
 

@@ -155,6 +155,21 @@ Deno.test("check 90: ageing clears, test_age is false after it, an access sets a
   }
 });
 
+Deno.test("the log forgets no write through a translation that ageing has left in a TLB", () => {
+  // Without accessed flags ageing takes the rights from the entry, and flushes nothing.
+  for (const logDirty of [true, false]) {
+    const rig = new Rig({ tables: "ept", accessedDirty: false });
+    const slot = rig.slot(0, MIB, { logDirty });
+    rig.access(0x3000, "w");
+    rig.mmu.age(0, 10);
+    assertFalse(rig.entry(0x3000).writable);
+    const { flushes } = rig.tlb;
+    if (logDirty) assertEquals(rig.mmu.takeDirtyLog(slot, new Uint32Array(8)), 1);
+    else rig.mmu.setMemslot({ ...slot, logDirty: true });
+    assert(rig.tlb.flushes > flushes, "the vCPU may still write without a fault");
+  }
+});
+
 Deno.test("check 91: change_pte maps the new frame read-only, a writable one on the next fault", () => {
   const rig = new Rig();
   rig.slot(0, 4 * MIB);
