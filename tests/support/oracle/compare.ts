@@ -105,8 +105,9 @@ export class Comparison {
 
   /** Of two faults of one instruction the host raises the other. */
   #isOtherOrder(test: Case, start: number): boolean {
+    const native = this.#native[start + Out.VECTOR / 4];
     return (test.lenient & Lenient.ORDER) !== 0 &&
-      this.#native[start + Out.VECTOR / 4] === PAGE_FAULT &&
+      (native === PAGE_FAULT || native === STACK_FAULT) &&
       this.#interpreted[start + Out.VECTOR / 4] === GENERAL_PROTECTION;
   }
 

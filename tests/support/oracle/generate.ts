@@ -232,7 +232,7 @@ export class Generator {
       // All but MM, which this processor has (APM 1 §4.3.2).
       this.#data.setInt32(at, v.random.u32() & (v.oneIn(6) ? ~0x2_0000 : 0xffff), true);
     }
-    if (/^(in|out)s/.test(mnemonic)) registers[2] = 1 + v.small(8);
+    if (/^(in|out)s/.test(mnemonic)) registers[2] = v.small(9);
     if (STRINGS.test(mnemonic)) {
       // Long runs must not write: they would change what other cases find.
       if (this.bits === 64 && /^(lods|scas|cmps)/.test(mnemonic) && v.oneIn(8)) return;

@@ -17,8 +17,8 @@ export const Lenient = {
   /** #GP(0) for an operand that is not aligned may be missing: this KVM's emulator does not look. */
   UNALIGNED: 32,
   /**
-   * #GP(0) for the target may be #PF of the push: Intel checks the target first, AMD pushes first (SDM
-   * 2A and APM 3, CALL).
+   * #GP(0) for the target may be #PF or #SS(0) of the push: Intel checks the target first, AMD
+   * pushes first (SDM 2A and APM 3, CALL).
    */
   ORDER: 64,
 } as const;

@@ -136,7 +136,6 @@ function advance(cpu: Cpu, register: number, addrSize: number, by: number): void
 /** INS: where it writes is checked first, so that no value is lost. */
 function insOnce(cpu: Cpu, addrSize: number, size: PortSize): void {
   const port = dx(cpu);
-  checkPort(cpu, port, size);
   const offset = index(cpu, Reg.RDI, addrSize);
   const lo = segmentAddress(cpu, Seg.ES, offset, cpu.hi, size, true);
   const { hi } = cpu;
@@ -156,7 +155,6 @@ function insOnce(cpu: Cpu, addrSize: number, size: PortSize): void {
 
 function outsOnce(cpu: Cpu, seg: number, addrSize: number, size: PortSize): void {
   const port = dx(cpu);
-  checkPort(cpu, port, size);
   const offset = index(cpu, Reg.RSI, addrSize);
   const lo = segmentAddress(cpu, seg, offset, cpu.hi, size, false);
   const { hi } = cpu;
@@ -179,6 +177,8 @@ function counterIsZero(cpu: Cpu, addrSize: number): boolean {
 /** One or, with REP, several: as long as nothing else wants attention. RIP stays until all are done. */
 function ports(cpu: Cpu, insn: Insn, size: PortSize, isInput: boolean): void {
   const { addrSize, seg } = insn;
+  // Even where nothing is to be repeated: processors look at the rights first.
+  checkPort(cpu, dx(cpu), size);
   if (insn.rep === 0) {
     if (isInput) insOnce(cpu, addrSize, size);
     else outsOnce(cpu, seg, addrSize, size);

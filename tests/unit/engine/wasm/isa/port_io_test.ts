@@ -125,6 +125,15 @@ Deno.test("REP with RCX = 0 touches nothing, and a huge count does not stay in o
   assertEquals(rig.cpu.repeats, done - 1);
 });
 
+Deno.test("REP INS and OUTS with RCX = 0 are refused where their port is", () => {
+  const rig = rigWithMap([0, 0xff]);
+  rig.setGpr(Reg.RCX, 0n);
+  rig.setGpr(Reg.RDX, 8);
+  assertEquals(["f3 6c", "f3 6f"].map((code) => rig.run(code)), [Vector.GP, Vector.GP]);
+  rig.setGpr(Reg.RDX, 7);
+  assertEquals([rig.run("f3 6c"), rig.bus.log], [NONE, []]);
+});
+
 Deno.test("INS and OUTS count down with DF, by 16-bit registers where addresses have 16 bits", () => {
   const rig = new SystemRig("real");
   rig.cpu.s[Word.RFLAGS] |= Flag.DF;
