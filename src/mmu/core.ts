@@ -134,4 +134,10 @@ export class MmuCore {
     this.stats.remote_tlb_flush++;
     for (let i = 0; i < this.tlbs.length; i++) this.tlbs[i].flush();
   }
+
+  /** Makes every vCPU forget what leads to one frame. */
+  flushFrame(gfn: Gfn): void {
+    this.stats.remote_tlb_flush++;
+    for (let i = 0; i < this.tlbs.length; i++) this.tlbs[i].flushFrame(gfn);
+  }
 }

@@ -1,6 +1,6 @@
 /** What the MMU asks of the host: the frames behind guest memory, memory types, TLBs. */
 
-import type { Pfn } from "../base/u64.ts";
+import type { Gfn, Pfn } from "../base/u64.ts";
 import type { Level } from "./level.ts";
 
 /** What the host has at a page. */
@@ -53,4 +53,6 @@ export interface Tlb {
   flush(): void;
   /** Forgets the translation of one address (of its page), given by halves. */
   flushPage(lo: number, hi: number): void;
+  /** Forgets the translations that lead to a guest frame, be it as a part of a large page. */
+  flushFrame(gfn: Gfn): void;
 }

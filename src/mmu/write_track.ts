@@ -28,7 +28,8 @@ export class WriteTracking {
     slot.changeTracking(gfn, 1);
     slot.large.disallow(gfn);
     this.#core.changes++;
-    if (forRange(this.#core, slot, gfn, gfn + 1 as Gfn, RangeOp.PROTECT)) this.#core.flushAll();
+    const core = this.#core;
+    if (forRange(core, slot, gfn, gfn + 1 as Gfn, RangeOp.PROTECT)) core.flushFrame(gfn);
   }
 
   /** Ends one use; the next write fault makes the frame writable when it was the last. */

@@ -1,6 +1,6 @@
 /** A host for tests of the MMU: memory page by page, with everything that can be said of a page. */
 
-import type { Pfn } from "../../src/base/u64.ts";
+import type { Gfn, Pfn } from "../../src/base/u64.ts";
 import { type HostPage, type MmuHost, PageKind, type Tlb } from "../../src/mmu/host.ts";
 import type { Level } from "../../src/mmu/level.ts";
 
@@ -91,6 +91,7 @@ export class HostModel implements MmuHost {
 export class TlbLog implements Tlb {
   flushes = 0;
   readonly pages: bigint[] = [];
+  readonly frames: Gfn[] = [];
 
   flush(): void {
     this.flushes++;
@@ -98,5 +99,8 @@ export class TlbLog implements Tlb {
 
   flushPage(lo: number, hi: number): void {
     this.pages.push(BigInt(hi >>> 0) << 32n | BigInt(lo >>> 0));
+  }
+  flushFrame(gfn: Gfn): void {
+    this.frames.push(gfn);
   }
 }

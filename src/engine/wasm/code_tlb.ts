@@ -12,7 +12,9 @@ const ENTRIES = 256;
 /** The offset in a page. */
 const OFFSET = 4095;
 /** Jumps that are remembered one by one until the next flush. */
-const MAX_JUMPS = 1024;
+const MAX_JUMPS = 4096;
+/** Bits of a page's number that tell whether jumps lead there. */
+const PAGE_BITS = 12;
 
 /** See above. */
 export class CodeTlb {
@@ -26,6 +28,8 @@ export class CodeTlb {
   /** Words of the jump cache that have been written since the last flush, of pages not global. */
   readonly #jumps = new Int32Array(MAX_JUMPS);
   #jumpCount = 0;
+  /** By low bits of a page's number: 1 when jumps may lead there. */
+  readonly #jumpPages = new Uint8Array(1 << PAGE_BITS);
   #hasJumps = false;
 
   /** @param s The vCPU's private memory. */
@@ -52,12 +56,12 @@ export class CodeTlb {
     this.isGlobal = global;
   }
 
-  /** An entry of the jump cache, by its first word, is about to lead into the last page found. */
+  /** The entry of the jump cache whose first word is `at` is about to lead into the last page found. */
   noteJump(at: number): void {
     this.#hasJumps = true;
+    this.#jumpPages[pageMark(this.#s[at])] = 1;
     if (this.isGlobal) return;
-    if (this.#jumpCount === MAX_JUMPS) this.forgetJumps();
-    this.#hasJumps = true;
+    if (this.#jumpCount === MAX_JUMPS) this.#forgetNonGlobalJumps();
     this.#jumps[this.#jumpCount++] = at;
   }
 
@@ -72,12 +76,7 @@ export class CodeTlb {
   flushNonGlobal(): void {
     const tags = this.#tags;
     for (let at = 0; at < ENTRIES * 2; at++) if (this.#globals[at] === 0) tags[at * 2] = NO_TAG;
-    for (let i = 0; i < this.#jumpCount; i++) {
-      const at = this.#jumps[i];
-      this.#s[at] = 0;
-      this.#s[at + 1] = 0;
-    }
-    this.#jumpCount = 0;
+    this.#forgetNonGlobalJumps();
   }
 
   /** Forgets one page. */
@@ -87,7 +86,8 @@ export class CodeTlb {
       const found = this.#tags[at * 2] === (lo & ~OFFSET) && this.#tags[at * 2 + 1] === hi;
       if (found) this.#tags[at * 2] = NO_TAG;
     }
-    this.forgetJumps();
+    const mark = pageMark(lo);
+    if (this.#jumpPages[mark] === 1) this.#forgetJumpsTo(mark);
   }
 
   /** Empties the jump cache. */
@@ -95,11 +95,36 @@ export class CodeTlb {
     if (!this.#hasJumps) return;
     this.#hasJumps = false;
     this.#jumpCount = 0;
+    this.#jumpPages.fill(0);
     this.#s.fill(0, JUMPS_AT / 4, JUMPS_END / 4);
+  }
+
+  #forgetNonGlobalJumps(): void {
+    for (let i = 0; i < this.#jumpCount; i++) forgetJump(this.#s, this.#jumps[i]);
+    this.#jumpCount = 0;
+  }
+
+  /** Forgets the jumps to all pages that share a mark. */
+  #forgetJumpsTo(mark: number): void {
+    const s = this.#s;
+    for (let at = JUMPS_AT / 4; at < JUMPS_END / 4; at += 4) {
+      if (pageMark(s[at]) === mark) forgetJump(s, at);
+    }
+    this.#jumpPages[mark] = 0;
   }
 }
 
 /** Number of the entry for the page of `lo`. */
 function entryOf(lo: number, user: boolean): number {
   return (lo >>> 12 & ENTRIES - 1) * 2 + (user ? 1 : 0);
+}
+
+function pageMark(lo: number): number {
+  return lo >>> 12 & (1 << PAGE_BITS) - 1;
+}
+
+/** Empties the entry of the jump cache whose first word is `at`. */
+function forgetJump(s: Int32Array, at: number): void {
+  s[at] = 0;
+  s[at + 1] = 0;
 }

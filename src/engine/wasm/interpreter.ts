@@ -190,20 +190,13 @@ export class Interpreter {
     if (code !== undefined) {
       // Of a block that is left behind its first instruction, the others are not worth decoding.
       const block = code.at(offset) ??
-        (cpu.stepping || cpu.shadow !== 0 ? undefined : this.#decode(cpu, code, lo, hi));
+        (cpu.stepping || cpu.shadow !== 0 ? undefined : this.#guest.code.decode(code, offset));
       if (block !== undefined && (block.tail === undefined || this.#hasTail(cpu, block, lo, hi))) {
         return cpu.block = cpu.is64 ? block : withinLimit(cpu, block);
       }
     }
     const one = this.#fetchOne(cpu, code, lo, hi, offset);
     return cpu.block = cpu.is64 ? one : withinLimit(cpu, one);
-  }
-
-  #decode(cpu: Cpu, code: CodePage, lo: number, hi: number): Block | undefined {
-    const block = this.#guest.code.decode(code, lo & OFFSET);
-    // Tracking a page that gets its first code may have flushed what the next fetches go by.
-    if (cpu.attention !== 0) cpu.paging.codePage(lo, hi);
-    return block;
   }
 
   /** Whether the bytes of a block's only instruction that lie in the next page are still the same. */

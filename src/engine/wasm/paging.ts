@@ -137,10 +137,12 @@ export class Paging {
     return true;
   }
 
-  /** PKRU has changed. */
+  /** PKRU has been written. It is about data: fetches do not ask for keys (SDM 3A §4.6.2). */
   keysChanged(): void {
-    this.#walker.pkru = this.#cpu.s[Word.PKRU];
-    this.flush();
+    const pkru = this.#cpu.s[Word.PKRU];
+    if (pkru === this.#walker.pkru) return;
+    this.#walker.pkru = pkru;
+    this.#flushData();
   }
 
   /** The whole state has been replaced. */
@@ -160,12 +162,26 @@ export class Paging {
    * fetched anew: decoded and translated code must not differ in what of stale tables they still use.
    */
   flush(): void {
-    const { s } = this.#cpu;
     this.#cpu.attention |= Attention.BLOCK;
+    this.#flushData();
+    this.code.flush();
+  }
+
+  #flushData(): void {
+    const { s } = this.#cpu;
     for (let i = 0; i < this.#filledCount; i++) s[this.#filled[i]] = NO_TAG;
     this.#filledCount = 0;
-    this.code.flush();
     this.#flushSlow();
+  }
+
+  /** Forgets how data accesses get to a frame that is tracked from now on: `Tlb` of the MMU. */
+  flushFrame(gfn: Gfn): void {
+    const { s } = this.#cpu;
+    const offset = this.#offsetOf(gfn) | 0;
+    for (let i = 0; i < this.#filledCount; i++) {
+      const at = this.#filled[i];
+      if ((s[at] + s[at + 2] | 0) === offset) s[at] = NO_TAG;
+    }
   }
 
   /** Forgets all translations but global ones (SDM 3A §4.10.4.1). */

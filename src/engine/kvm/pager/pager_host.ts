@@ -32,4 +32,8 @@ export class PagerHost implements MmuHost {
 }
 
 /** The kernel flushes TLBs itself whenever userfaultfd changes a mapping. */
-export const KERNEL_TLB: Tlb = { flush: () => {}, flushPage: () => {} };
+export const KERNEL_TLB: Tlb = {
+  flush: () => {},
+  flushPage: () => {},
+  flushFrame: () => {},
+};

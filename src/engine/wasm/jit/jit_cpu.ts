@@ -110,9 +110,9 @@ export class JitCpu {
     if (!region.isCompiled) activity[0] = Activity.COMPILATION;
     this.#ensure(region);
     const at = jumpAt(s[Word.RIP]) / 4;
-    cpu.paging.code.noteJump(at);
     s[at] = s[Word.RIP];
     s[at + 1] = s[Word.RIP + 1] ^ region.mode;
+    cpu.paging.code.noteJump(at);
     s[at + 2] = region.index;
     s[at + 3] = entry;
     if (!region.isCompiled) this.#compile(region);

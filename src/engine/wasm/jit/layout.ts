@@ -31,7 +31,7 @@ export const Jit = {
 export const MODE_CPL = 27;
 
 /** log2 of the jump cache's entries. */
-export const JUMP_BITS = 12;
+export const JUMP_BITS = 14;
 /**
  * The jump cache, by instruction pointer: 16-byte entries of tag (RIP against `Jit.MODE`, i64), index
  * in the table of functions (i32) and the entry's number in the function (i32).
