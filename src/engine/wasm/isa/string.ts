@@ -80,22 +80,23 @@ function lodsStep(cpu: Cpu, insn: Insn, size: number): void {
   else cpu.u8[0] = load8(cpu, from, cpu.hi);
   advance(cpu, insn, Reg.RSI, size, 1);
 }
+/** Of two operands that fault, processors report the one at RDI. */
 function cmpsStep(cpu: Cpu, insn: Insn, size: number): void {
-  const from = source(cpu, insn, size);
+  const to = destination(cpu, insn, size, false);
   if (size === 8) {
-    const lo = load64(cpu, from, cpu.hi);
-    const { hi } = cpu;
-    const to = destination(cpu, insn, 8, false);
     const otherLo = load64(cpu, to, cpu.hi);
-    difference64(cpu, lo, hi, otherLo, cpu.hi, 0);
+    const { hi } = cpu;
+    const from = source(cpu, insn, 8);
+    const lo = load64(cpu, from, cpu.hi);
+    difference64(cpu, lo, cpu.hi, otherLo, hi, 0);
   } else if (size === 4) {
-    const value = load32(cpu, from, cpu.hi);
-    const to = destination(cpu, insn, 4, false);
-    difference32(cpu, value, load32(cpu, to, cpu.hi), 0);
+    const other = load32(cpu, to, cpu.hi);
+    const from = source(cpu, insn, 4);
+    difference32(cpu, load32(cpu, from, cpu.hi), other, 0);
   } else {
-    const value = size === 2 ? load16(cpu, from, cpu.hi) : load8(cpu, from, cpu.hi);
-    const to = destination(cpu, insn, size, false);
     const other = size === 2 ? load16(cpu, to, cpu.hi) : load8(cpu, to, cpu.hi);
+    const from = source(cpu, insn, size);
+    const value = size === 2 ? load16(cpu, from, cpu.hi) : load8(cpu, from, cpu.hi);
     differenceNarrow(cpu, value, other, 0, size * 8);
   }
   advance(cpu, insn, Reg.RSI, size, 1);
