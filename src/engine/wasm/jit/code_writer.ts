@@ -38,6 +38,19 @@ export class CodeWriter {
     this.length += bytes.length;
   }
 
+  /** Puts bytes in at positions, in rising order. */
+  insert(insertions: readonly { readonly at: number; readonly bytes: Uint8Array }[]): void {
+    const old = this.bytes.slice();
+    this.length = 0;
+    let from = 0;
+    for (const { at, bytes } of insertions) {
+      this.append(old.subarray(from, at));
+      this.append(bytes);
+      from = at;
+    }
+    this.append(old.subarray(from));
+  }
+
   /** An unsigned LEB128 number below 2^32. */
   unsigned(value: number): void {
     while (value >= 0x80) {

@@ -1,6 +1,7 @@
 /**
  * Emits the code of one region's function: its local variables, operands, memory accesses and ways
- * out. What each instruction does is in `emit/`; how blocks hang together in `region_code.ts`.
+ * out. What each instruction does is in `emit/`; how blocks hang together in `region_code.ts`; where
+ * registers are kept in `registers.ts`.
  *
  * An instruction makes all its memory accesses' checks before it changes a register or a flag: where
  * one fails, the function leaves with the state as it was before the instruction, which is then
@@ -8,58 +9,16 @@
  */
 
 import { Seg, SegField, State } from "../../../cpu/state.ts";
-import { Word } from "../cpu.ts";
 import { EaKind, IMM, type Insn, NONE } from "../insn.ts";
 import { SET_WORDS } from "../tlb.ts";
 import { CodeWriter, Memory } from "./code_writer.ts";
 import { FlagKind, Jit, Status } from "./layout.ts";
 import type { FunctionCode } from "./module_writer.ts";
-import { Op, Simd, Type } from "./opcodes.ts";
+import { Op, Type } from "./opcodes.ts";
+import { Local } from "./locals.ts";
+import { Registers } from "./registers.ts";
 import { Types } from "./runtime.ts";
 
-/** Local variables of a region's function. */
-export const Local = {
-  /** The parameter: number of the block to begin at. */
-  ENTRY: 0,
-  /** RAX; the other general registers follow. */
-  REG: 1,
-  /** Linear address of the page the code is in. */
-  BASE: 17,
-  FLAG_A: 18,
-  FLAG_B: 19,
-  FLAG_RESULT: 20,
-  /** Where to go on, at `exitDepth`. */
-  RIP: 21,
-  /** Linear address of a memory operand. */
-  ADDRESS: 22,
-  /** Free for an instruction (i64). */
-  T0: 23,
-  T1: 24,
-  T2: 25,
-  T3: 26,
-  FLAG_KIND: 27,
-  BUDGET: 28,
-  /** Byte offset of the TLB set of reads. */
-  TLB: 29,
-  /** Byte offset of an entry of the TLB. */
-  TLB_ENTRY: 30,
-  /** Offset in guest RAM of a memory operand that is written. */
-  RAM: 31,
-  /** Where an instruction that cannot be finished stands: `setPoint`. */
-  POINT: 32,
-  STATUS: 33,
-  /** Free for an instruction (i32). */
-  I0: 34,
-  V0: 35,
-  V1: 36,
-  V2: 37,
-  F0: 38,
-  F1: 39,
-  F2: 40,
-  F3: 41,
-  /** XMM0; the other ones follow. Only functions that use them have these. */
-  XMM: 42,
-} as const;
 /** The variables' types behind the parameter. */
 const LOCALS: FunctionCode["locals"] = [
   [26, Type.I64],
@@ -96,22 +55,24 @@ const WRITE_SET = SET_WORDS * 4;
 const ENTRY_MASK = 0x3ff0;
 const PAGE_MASK = -4096;
 
-/** Where XMM0 is. */
-const XMM_AT = Word.XMM * 4;
+/** Where flags come from: variable, place in the private memory, and how it is loaded. */
+export const FLAG_WORDS = [
+  [Local.FLAG_KIND, Jit.FLAG_KIND, Op.I32_LOAD],
+  [Local.FLAG_A, Jit.FLAG_A, Op.I64_LOAD],
+  [Local.FLAG_B, Jit.FLAG_B, Op.I64_LOAD],
+  [Local.FLAG_RESULT, Jit.FLAG_RESULT, Op.I64_LOAD],
+] as const;
 
 /** See above. */
 export class Emitter {
   readonly code = new CodeWriter();
+  readonly registers = new Registers(this.code);
   /** 64-bit code; else 32-bit code with flat segments. */
   readonly is64: boolean;
   /** Blocks of WebAssembly that are open. */
   depth = 0;
-  /** General registers in local variables: read or written; written. */
-  used = 0;
-  changed = 0;
-  usedXmm = 0;
-  changedXmm = 0;
-  usesFlags = false;
+  /** Something sets flags. */
+  setsFlags = false;
   /** Checks that hold for the rest of the block: `emit/vector.ts`. */
   sseChecked = false;
   mxcsrChecked = false;
@@ -133,13 +94,16 @@ export class Emitter {
 
   open(op: Op, result: Type = Type.NONE): void {
     this.code.open(op, result);
+    this.registers.open();
     this.depth++;
   }
   else(): void {
     this.code.op(Op.ELSE);
+    this.registers.else();
   }
   end(): void {
     this.code.end();
+    this.registers.end();
     this.depth--;
   }
   /** Branches to the end (or a loop's beginning) of the block that was opened at `depth`. */
@@ -154,15 +118,12 @@ export class Emitter {
 
   /** Pushes a whole register. */
   getReg(reg: number): void {
-    this.used |= 1 << reg;
-    this.code.get(Local.REG + reg);
+    this.registers.get(reg);
   }
 
   /** Pops a whole register's value. */
   setReg(reg: number): void {
-    this.used |= 1 << reg;
-    this.changed |= 1 << reg;
-    this.code.set(Local.REG + reg);
+    this.registers.set(reg);
   }
 
   /** Pushes the register that `Insn.dst` or `src` names, of `width` bytes. */
@@ -463,7 +424,7 @@ export class Emitter {
     code.set(Local.BUDGET);
   }
 
-  /** The function: what has been emitted, between loading and storing what it uses. */
+  /** The function: what has been emitted, between loading and storing what all of it needs. */
   finish(): Uint8Array {
     const body = this.code.bytes.slice();
     const out = new CodeWriter();
@@ -472,21 +433,9 @@ export class Emitter {
     out.i64(PAGE_MASK);
     out.op(Op.I64_AND);
     out.set(Local.BASE);
-    this.#each(this.used, (reg) => {
-      out.i32(0);
-      out.access(Op.I64_LOAD, Memory.PRIVATE, State.GPR + reg * 8);
-      out.set(Local.REG + reg);
-    });
-    this.#each(this.usedXmm, (n) => {
-      out.i32(0);
-      out.simdAccess(Simd.LOAD, Memory.PRIVATE, XMM_AT + n * 16);
-      out.set(Local.XMM + n);
-    });
-    for (const [local, at, op] of this.#words()) {
-      out.i32(0);
-      out.access(op === Op.I64_STORE ? Op.I64_LOAD : Op.I32_LOAD, Memory.PRIVATE, at);
-      out.set(local);
-    }
+    out.i32(0);
+    out.access(Op.I32_LOAD, Memory.PRIVATE, Jit.BUDGET);
+    out.set(Local.BUDGET);
     out.i32(0);
     out.access(Op.I32_LOAD, Memory.PRIVATE, Jit.TLB);
     out.set(Local.TLB);
@@ -496,40 +445,25 @@ export class Emitter {
       out.get(local);
       out.access(op, Memory.PRIVATE, at);
     };
-    this.#each(this.changed, (reg) => store(Local.REG + reg, State.GPR + reg * 8, Op.I64_STORE));
-    this.#each(this.changedXmm, (n) => {
-      out.i32(0);
-      out.get(Local.XMM + n);
-      out.simdAccess(Simd.STORE, Memory.PRIVATE, XMM_AT + n * 16);
-    });
-    for (const [local, at, op] of this.#words()) store(local, at, op);
+    if (this.setsFlags) {
+      out.get(Local.FLAG_KIND);
+      out.open(Op.IF, Type.NONE);
+      for (const [local, at, load] of FLAG_WORDS) {
+        store(local, at, load === Op.I64_LOAD ? Op.I64_STORE : Op.I32_STORE);
+      }
+      out.end();
+    }
+    store(Local.BUDGET, Jit.BUDGET, Op.I32_STORE);
     store(Local.RIP, State.RIP, Op.I64_STORE);
     out.get(Local.STATUS);
     out.end();
     return out.bytes.slice();
   }
-
-  /** Locals that are kept in words of the private memory: which, where, and how they are stored. */
-  #words(): readonly (readonly [local: number, at: number, op: Op])[] {
-    const budget = [Local.BUDGET, Jit.BUDGET, Op.I32_STORE] as const;
-    if (!this.usesFlags) return [budget];
-    return [
-      budget,
-      [Local.FLAG_KIND, Jit.FLAG_KIND, Op.I32_STORE],
-      [Local.FLAG_A, Jit.FLAG_A, Op.I64_STORE],
-      [Local.FLAG_B, Jit.FLAG_B, Op.I64_STORE],
-      [Local.FLAG_RESULT, Jit.FLAG_RESULT, Op.I64_STORE],
-    ];
-  }
-
-  #each(mask: number, visit: (reg: number) => void): void {
-    for (let reg = 0; reg < 16; reg++) if ((mask >>> reg & 1) !== 0) visit(reg);
-  }
 }
 
 /** The region's function whose code has been emitted. */
 export function regionFunction(e: Emitter): FunctionCode {
-  const locals = e.usedXmm === 0 ? LOCALS : LOCALS_WITH_XMM;
+  const locals = e.registers.usesXmm ? LOCALS_WITH_XMM : LOCALS;
   return { type: Types.REGION, locals, code: e.finish() };
 }
 

@@ -4,7 +4,7 @@ import { Seg } from "../../../cpu/state.ts";
 import { Activity } from "../../activity.ts";
 import type { Block, CodePage } from "../block.ts";
 import { CodeSize, type Cpu, Word } from "../cpu.ts";
-import { Jit, jumpAt, MODE_CPL, Status } from "./layout.ts";
+import { FlagKind, Jit, jumpAt, MODE_CPL, Status } from "./layout.ts";
 import { NAMESPACE, PRIVATE_NAME, RAM_NAME, TABLE_NAME } from "./module_writer.ts";
 import type { Region } from "./region.ts";
 import type { RuntimeExports } from "./runtime.ts";
@@ -145,7 +145,7 @@ export class JitCpu {
     s[Jit.TLB / 4] = cpu.tlbRead * 4;
     s[Jit.SSE_TRAP / 4] = cpu.sseTrap;
     s[Jit.MODE / 4 + 1] = mode;
-    s[Jit.FLAG_KIND / 4] = 0;
+    s[Jit.FLAG_KIND / 4] = FlagKind.EXPLICIT;
     s[Jit.FLAG_B / 4] = cpu.statusFlags;
   }
 

@@ -44,16 +44,18 @@ export const JUMPS_END = JUMPS_AT + (16 << JUMP_BITS);
  * rules are the same for all operand sizes; or, with `LOW_32`, their lower halves count.
  */
 export const FlagKind = {
+  /** In a region's local variable: as they were when it was entered, in the private memory. */
+  UNCHANGED: 0,
   /** In their places in the low word of B. */
-  EXPLICIT: 0,
+  EXPLICIT: 1,
   /** Of the sum of A and B, and perhaps a carry, with the result. */
-  ADD: 1,
+  ADD: 2,
   /** Of A - B, and perhaps a borrow. */
-  SUB: 2,
+  SUB: 3,
   /** ZF, SF and PF of the result; CF, AF and OF in their places in the low word of B. */
-  RESULT: 3,
+  RESULT: 4,
   /** Of the signed product of A and B, cut to the result: CF and OF where that lost anything. */
-  PRODUCT: 4,
+  PRODUCT: 5,
 } as const;
 /** Added to a kind: A, B and the result have 32 bits and whatever above them. */
 export const LOW_32 = 8;

@@ -1,12 +1,13 @@
 /** A region's function: its blocks, and how control goes from one to the other. */
 
 import type { Insn } from "../insn.ts";
-import { Emitter, Local, regionFunction } from "./emitter.ts";
+import { Emitter, regionFunction } from "./emitter.ts";
 import { emitBranch, isBranch, isConditional } from "./emit/branch.ts";
 import { emissionOf, widthOf } from "./emit/table.ts";
 import { Memory } from "./code_writer.ts";
 import { Jit, Status } from "./layout.ts";
 import { findLoops, type Loops, NO_LOOP } from "./loops.ts";
+import { Local } from "./locals.ts";
 import type { FunctionCode } from "./module_writer.ts";
 import { Op } from "./opcodes.ts";
 import type { PlannedBlock } from "./plan.ts";
@@ -57,6 +58,8 @@ class RegionWriter {
   readonly #positions: ReadonlyMap<number, number>;
   /** By block: depth of the label that leads to its beginning, as long as there is one. */
   readonly #labels = new Map<number, number>();
+  /** The outermost loop around the block that is being written. */
+  #around: Item | undefined = undefined;
   /** By block that the switch knows: its number there. */
   readonly #entries = new Map<number, number>();
 
@@ -120,8 +123,36 @@ class RegionWriter {
     this.#labels.delete(first);
   }
 
-  #writeItem({ first, last }: Item): void {
-    if (this.#loops.ends[first] === NO_LOOP) return this.#writeBlock(first);
+  #writeItem(item: Item): void {
+    if (this.#loops.ends[item.first] === NO_LOOP) this.#writeBlock(item.first);
+    else if (this.#e.registers.isInLoop) this.#writeLoop(item);
+    else this.#writeOuterLoop(item);
+  }
+
+  /** A loop, its registers in local variables, and the ways out of it on which they go back. */
+  #writeOuterLoop(item: Item): void {
+    const e = this.#e;
+    const { registers, exitDepth, bailDepth } = e;
+    e.open(Op.BLOCK);
+    e.exitDepth = e.depth;
+    e.open(Op.BLOCK);
+    e.bailDepth = e.depth;
+    registers.beginLoop();
+    this.#around = item;
+    this.#writeLoop(item);
+    this.#around = undefined;
+    e.end();
+    registers.leaveLoop();
+    e.branchTo(bailDepth);
+    e.end();
+    registers.leaveLoop();
+    e.branchTo(exitDepth);
+    registers.endLoop();
+    e.exitDepth = exitDepth;
+    e.bailDepth = bailDepth;
+  }
+
+  #writeLoop({ first, last }: Item): void {
     const e = this.#e;
     e.open(Op.LOOP);
     this.#labels.set(first, e.depth);
@@ -145,12 +176,22 @@ class RegionWriter {
     const e = this.#e;
     const to = this.#positions.get(offset);
     const label = to === undefined ? undefined : this.#labels.get(to);
-    if (label !== undefined) return e.branchTo(label);
+    if (label !== undefined) {
+      if (!this.#isAround(to!)) e.registers.leaveLoop();
+      return e.branchTo(label);
+    }
     const entry = to === undefined ? undefined : this.#entries.get(to);
     if (entry === undefined) return e.exitTo(offset);
+    e.registers.leaveLoop();
     e.code.i32(entry);
     e.code.set(Local.ENTRY);
     e.branchTo(AGAIN);
+  }
+
+  /** Whether the loop around the current block is also around another one. */
+  #isAround(block: number): boolean {
+    const around = this.#around;
+    return around !== undefined && block >= around.first && block <= around.last;
   }
 }
 
@@ -184,6 +225,7 @@ function emitBlock(
   const { code } = e;
   const { insns, offset, steps } = block;
   e.known = undefined;
+  e.registers.beginBlock();
   e.sseChecked = e.mxcsrChecked = false;
   e.counted = steps ? insns.length - 1 : insns.length;
   if (e.counted > 0) takeBudget(e, offset);

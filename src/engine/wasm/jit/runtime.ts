@@ -133,7 +133,8 @@ function flags(): FunctionCode {
   code.op(Op.I32_WRAP_I64);
   code.set(word);
   code.get(kind);
-  code.op(Op.I32_EQZ);
+  code.i32(FlagKind.EXPLICIT);
+  code.op(Op.I32_EQ);
   code.open(Op.IF, Type.NONE);
   code.get(word);
   code.op(Op.RETURN);

@@ -1,7 +1,8 @@
 /** ADD, ADC, SUB, SBB, CMP, NEG, INC, DEC: see `isa/arithmetic.ts`. */
 
-import { type Emitter, Extend, Local } from "../emitter.ts";
+import { type Emitter, Extend } from "../emitter.ts";
 import { FlagKind } from "../layout.ts";
+import { Local } from "../locals.ts";
 import { Op } from "../opcodes.ts";
 import type { Emissions } from "./emit.ts";
 import { flagExtension, pushCarry, setFlagKind } from "./flags.ts";

@@ -1,8 +1,9 @@
 /** BT and its kin, BSF, BSR, TZCNT, LZCNT, POPCNT: see `isa/bits.ts`. */
 
 import { IMM } from "../../insn.ts";
-import { type Emitter, Extend, Local } from "../emitter.ts";
+import { type Emitter, Extend } from "../emitter.ts";
 import { FlagKind } from "../layout.ts";
+import { Local } from "../locals.ts";
 import { Op } from "../opcodes.ts";
 import type { Emissions } from "./emit.ts";
 import { pushFlags, setExplicitFlags, setFlagKind, setLogicFlags } from "./flags.ts";

@@ -2,7 +2,8 @@
 
 import { Reg } from "../../../../cpu/state.ts";
 import { Flag } from "../../cpu.ts";
-import { type Emitter, Extend, Local } from "../emitter.ts";
+import { type Emitter, Extend } from "../emitter.ts";
+import { Local } from "../locals.ts";
 import { Op } from "../opcodes.ts";
 import { carryOfSum } from "../runtime.ts";
 import type { Emission, Emissions } from "./emit.ts";

@@ -4,7 +4,8 @@
  */
 
 import type { Insn } from "../../insn.ts";
-import { type Emitter, Extend, Local } from "../emitter.ts";
+import { type Emitter, Extend } from "../emitter.ts";
+import { Local } from "../locals.ts";
 import { Op } from "../opcodes.ts";
 import { canAddress } from "./emit.ts";
 import { pushCondition } from "./flags.ts";

@@ -3,8 +3,9 @@
 import { Reg } from "../../../../cpu/state.ts";
 import { Flag } from "../../cpu.ts";
 import { Memory } from "../code_writer.ts";
-import { type Emitter, Extend, Local } from "../emitter.ts";
+import { type Emitter, Extend } from "../emitter.ts";
 import { FlagKind } from "../layout.ts";
+import { Local } from "../locals.ts";
 import { Op } from "../opcodes.ts";
 import type { Emissions } from "./emit.ts";
 import { pushFlags, setExplicitFlags, setFlagKind } from "./flags.ts";

@@ -1,7 +1,9 @@
 /** Status flags in translated code: how an instruction leaves them, and conditions on them. */
 
-import { type Emitter, Extend, Imported, type KnownFlags, Local } from "../emitter.ts";
+import { type Emitter, Extend, FLAG_WORDS, Imported, type KnownFlags } from "../emitter.ts";
+import { Memory } from "../code_writer.ts";
 import { FlagKind, LOW_32 } from "../layout.ts";
+import { Local } from "../locals.ts";
 import { Op, Type } from "../opcodes.ts";
 import { borrowOfDifference, carryOfSum, parityOf } from "../runtime.ts";
 
@@ -14,7 +16,7 @@ const OF = 0x800;
 
 /** The flags are of this kind from here on; what they are made of is in the variables. */
 export function setFlagKind(e: Emitter, kind: FlagKind, plain = false, low32 = false): void {
-  e.usesFlags = true;
+  e.setsFlags = true;
   e.code.i32(low32 ? kind + LOW_32 : kind);
   e.code.set(Local.FLAG_KIND);
   e.known = { kind, plain, low32 };
@@ -36,10 +38,25 @@ export function setLogicFlags(e: Emitter, low32 = false): void {
   setFlagKind(e, FlagKind.RESULT, true, low32);
 }
 
+/** Makes sure that what the flags are made of is in the variables. */
+function needFlags(e: Emitter): void {
+  if (e.known !== undefined) return;
+  const { code } = e;
+  code.get(Local.FLAG_KIND);
+  code.op(Op.I32_EQZ);
+  e.open(Op.IF);
+  for (const [local, at, load] of FLAG_WORDS) {
+    code.i32(0);
+    code.access(load, Memory.PRIVATE, at);
+    code.set(local);
+  }
+  e.end();
+}
+
 /** Pushes all status flags in their places (i32). */
 export function pushFlags(e: Emitter): void {
   const { code } = e;
-  e.usesFlags = true;
+  needFlags(e);
   code.get(Local.FLAG_KIND);
   code.get(Local.FLAG_A);
   code.get(Local.FLAG_B);
@@ -57,7 +74,6 @@ export function setExplicitFlags(e: Emitter): void {
 /** Pushes CF (i32, 0 or 1). */
 export function pushCarry(e: Emitter): void {
   const { code, known } = e;
-  e.usesFlags = true;
   switch (known?.kind) {
     case FlagKind.ADD:
       if (known.plain) return compare(e, Local.FLAG_RESULT, Local.FLAG_A, Op.I64_LT_U);
@@ -74,6 +90,7 @@ export function pushCarry(e: Emitter): void {
       return testBits(e, CF);
     default:
       // In loops that INC or DEC closes, it is where they have put it.
+      needFlags(e);
       code.get(Local.FLAG_KIND);
       code.i32(LOW_32 - 1);
       code.op(Op.I32_AND);
@@ -131,7 +148,6 @@ function testBits(e: Emitter, bits: number): void {
 
 /** Pushes whether condition `cc`, the opcode's low four bits, holds (i32; SDM 2B Jcc). */
 export function pushCondition(e: Emitter, cc: number): void {
-  e.usesFlags = true;
   const even = cc & ~1;
   if (!pushKnown(e, even)) pushGeneral(e, even);
   if ((cc & 1) !== 0) e.code.op(Op.I32_EQZ);

@@ -6,8 +6,9 @@
 
 import { State } from "../../../../cpu/state.ts";
 import { Memory } from "../code_writer.ts";
-import { type Emitter, Imported, Local } from "../emitter.ts";
+import { type Emitter, Imported } from "../emitter.ts";
 import { FloatKind, SINGLE } from "../float_rules.ts";
+import { Local } from "../locals.ts";
 import { Op, Simd } from "../opcodes.ts";
 import { getXmm, locateSource, setXmm } from "./vector.ts";
 

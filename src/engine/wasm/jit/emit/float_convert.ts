@@ -1,7 +1,8 @@
 /** Conversions of single elements between integers, singles and doubles: see `isa/simd/convert.ts`. */
 
-import { type Emitter, Extend, Local } from "../emitter.ts";
+import { type Emitter, Extend } from "../emitter.ts";
 import { FloatKind } from "../float_rules.ts";
+import { Local } from "../locals.ts";
 import { Op, Simd } from "../opcodes.ts";
 import type { Emission, Emissions } from "./emit.ts";
 import * as float from "./float.ts";

@@ -1,7 +1,8 @@
 /** Conversions of vectors between integers, singles and doubles: see `isa/simd/convert.ts`. */
 
-import { type Emitter, Local } from "../emitter.ts";
+import type { Emitter } from "../emitter.ts";
 import { SINGLE_RANGE } from "../float_rules.ts";
+import { Local } from "../locals.ts";
 import { Op, Simd } from "../opcodes.ts";
 import type { Emission, Emissions } from "./emit.ts";
 import { checkExact, checkMxcsr } from "./float.ts";

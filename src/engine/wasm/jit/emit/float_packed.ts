@@ -1,7 +1,8 @@
 /** Arithmetic and comparisons of vectors of doubles and singles: see `isa/simd/float_arithmetic.ts`. */
 
-import { type Emitter, Local } from "../emitter.ts";
+import type { Emitter } from "../emitter.ts";
 import { DOUBLE_RANGE, FloatKind, SINGLE_RANGE } from "../float_rules.ts";
+import { Local } from "../locals.ts";
 import { Op, Simd } from "../opcodes.ts";
 import type { Emission, Emissions } from "./emit.ts";
 import { checkExact, checkMxcsr, pushLongProduct } from "./float.ts";

@@ -1,8 +1,9 @@
 /** Arithmetic and comparisons of single elements: see `isa/simd/float_arithmetic.ts`. */
 
 import { Flag } from "../../cpu.ts";
-import { type Emitter, Local } from "../emitter.ts";
+import type { Emitter } from "../emitter.ts";
 import { FloatKind } from "../float_rules.ts";
+import { Local } from "../locals.ts";
 import { Op, Simd } from "../opcodes.ts";
 import type { Emission, Emissions } from "./emit.ts";
 import { setExplicitFlags } from "./flags.ts";

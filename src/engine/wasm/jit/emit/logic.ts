@@ -1,6 +1,7 @@
 /** AND, OR, XOR, NOT, TEST: see `isa/logic.ts`. */
 
-import { type Emitter, Extend, Local } from "../emitter.ts";
+import { type Emitter, Extend } from "../emitter.ts";
+import { Local } from "../locals.ts";
 import { Op } from "../opcodes.ts";
 import type { Emissions } from "./emit.ts";
 import { flagExtension, setLogicFlags } from "./flags.ts";

@@ -2,7 +2,8 @@
 
 import { Reg, Seg, SegField, State } from "../../../../cpu/state.ts";
 import { Memory } from "../code_writer.ts";
-import { type Emitter, Extend, Local } from "../emitter.ts";
+import { type Emitter, Extend } from "../emitter.ts";
+import { Local } from "../locals.ts";
 import { Op } from "../opcodes.ts";
 import type { Emission, Emissions } from "./emit.ts";
 import { pushCondition } from "./flags.ts";

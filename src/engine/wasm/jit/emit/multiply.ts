@@ -1,7 +1,8 @@
 /** MUL, IMUL, DIV, IDIV: see `isa/multiply.ts` and `isa/divide.ts`. */
 
-import { type Emitter, Extend, Local } from "../emitter.ts";
+import { type Emitter, Extend } from "../emitter.ts";
 import { FlagKind } from "../layout.ts";
+import { Local } from "../locals.ts";
 import { Op } from "../opcodes.ts";
 import type { Emissions } from "./emit.ts";
 import { setFlagKind } from "./flags.ts";

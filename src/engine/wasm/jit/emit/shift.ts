@@ -1,8 +1,9 @@
 /** SHL, SHR, SAR, ROL, ROR: see `isa/shift.ts`, also for what the undefined flags become. */
 
 import { IMM, type Insn } from "../../insn.ts";
-import { type Emitter, Extend, Local } from "../emitter.ts";
+import { type Emitter, Extend } from "../emitter.ts";
 import { FlagKind } from "../layout.ts";
+import { Local } from "../locals.ts";
 import { Op } from "../opcodes.ts";
 import type { Emissions } from "./emit.ts";
 import { pushFlags, setExplicitFlags, setFlagKind } from "./flags.ts";

@@ -7,8 +7,9 @@ import { Reg, Seg, State } from "../../../../cpu/state.ts";
 import { Flag } from "../../cpu.ts";
 import { type Insn, Rep } from "../../insn.ts";
 import { Memory } from "../code_writer.ts";
-import { type Emitter, Extend, Local } from "../emitter.ts";
+import { type Emitter, Extend } from "../emitter.ts";
 import { FlagKind } from "../layout.ts";
+import { Local } from "../locals.ts";
 import { Op } from "../opcodes.ts";
 import type { Emission, Emissions } from "./emit.ts";
 import { setFlagKind } from "./flags.ts";
@@ -91,10 +92,11 @@ function compare(e: Emitter, width: number): void {
 }
 
 function cmps(e: Emitter, width: number): void {
-  loadElement(e, Reg.RSI, width);
-  e.code.set(T0);
+  // The order in which they fault.
   loadElement(e, Reg.RDI, width);
   e.code.set(T1);
+  loadElement(e, Reg.RSI, width);
+  e.code.set(T0);
   compare(e, width);
   advance(e, width, Reg.RSI, Reg.RDI);
 }

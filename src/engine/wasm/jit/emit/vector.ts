@@ -2,9 +2,11 @@
 
 import { Word } from "../../cpu.ts";
 import { Memory } from "../code_writer.ts";
-import { type Emitter, Extend, Local } from "../emitter.ts";
+import { type Emitter, Extend } from "../emitter.ts";
 import { Jit } from "../layout.ts";
+import { Local } from "../locals.ts";
 import { Op, Simd } from "../opcodes.ts";
+import { XMM0 } from "../registers.ts";
 import type { Emission } from "./emit.ts";
 
 /** Number of the XMM register that `Insn.dst` or `src` names. */
@@ -24,17 +26,12 @@ export function checkSse(e: Emitter): void {
 
 /** Pushes the register that `Insn.dst` or `src` names. */
 export function getXmm(e: Emitter, index: number): void {
-  const n = numberOf(index);
-  e.usedXmm |= 1 << n;
-  e.code.get(Local.XMM + n);
+  e.registers.get(XMM0 + numberOf(index));
 }
 
 /** Pops the register's value. */
 export function setXmm(e: Emitter, index: number): void {
-  const n = numberOf(index);
-  e.usedXmm |= 1 << n;
-  e.changedXmm |= 1 << n;
-  e.code.set(Local.XMM + n);
+  e.registers.set(XMM0 + numberOf(index));
 }
 
 /** Pushes the offset in RAM of the second operand of `width` bytes. */

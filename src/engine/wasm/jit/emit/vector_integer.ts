@@ -2,7 +2,8 @@
 
 import { Flag } from "../../cpu.ts";
 import { IMM } from "../../insn.ts";
-import { Local } from "../emitter.ts";
+import type {} from "../emitter.ts";
+import { Local } from "../locals.ts";
 import { Op, Simd } from "../opcodes.ts";
 import type { Emission, Emissions } from "./emit.ts";
 import { setExplicitFlags } from "./flags.ts";

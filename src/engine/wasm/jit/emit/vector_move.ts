@@ -2,7 +2,8 @@
 
 import type { Insn } from "../../insn.ts";
 import { Memory } from "../code_writer.ts";
-import { type Emitter, Extend, Local } from "../emitter.ts";
+import { type Emitter, Extend } from "../emitter.ts";
+import { Local } from "../locals.ts";
 import { Op, Simd } from "../opcodes.ts";
 import type { Emissions } from "./emit.ts";
 import * as vector from "./vector.ts";

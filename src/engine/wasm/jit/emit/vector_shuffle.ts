@@ -2,7 +2,8 @@
 
 import { Word } from "../../cpu.ts";
 import type { Insn } from "../../insn.ts";
-import { type Emitter, Local } from "../emitter.ts";
+import type { Emitter } from "../emitter.ts";
+import { Local } from "../locals.ts";
 import { Op, Simd } from "../opcodes.ts";
 import type { Emission, Emissions } from "./emit.ts";
 import { getXmm, pushLowSource, pushSource, pushZeros, setXmm, sse } from "./vector.ts";
