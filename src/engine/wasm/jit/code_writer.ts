@@ -1,6 +1,6 @@
 /** Bytes of WebAssembly code, as they are emitted. */
 
-import { Op, Simd, type Type } from "./opcodes.ts";
+import { Op, Simd, Type } from "./opcodes.ts";
 
 /** Prefix of the vector instructions. */
 const PREFIX = 0xfd;
@@ -21,6 +21,8 @@ export type Memory = typeof Memory[keyof typeof Memory];
 export class CodeWriter {
   #bytes = new Uint8Array(4096);
   length = 0;
+  /** Positions of the IFs whose condition hardly ever holds, in rising order. */
+  unlikely: number[] = [];
 
   /** What has been written; valid until the next write. */
   get bytes(): Uint8Array {
@@ -49,6 +51,14 @@ export class CodeWriter {
       from = at;
     }
     this.append(old.subarray(from));
+    let i = 0;
+    let moved = 0;
+    this.unlikely = this.unlikely.map((position) => {
+      for (; i < insertions.length && insertions[i].at <= position; i++) {
+        moved += insertions[i].bytes.length;
+      }
+      return position + moved;
+    });
   }
 
   /** An unsigned LEB128 number below 2^32. */
@@ -183,6 +193,11 @@ export class CodeWriter {
   open(op: Op, result: Type): void {
     this.byte(op);
     this.byte(result);
+  }
+  /** An IF whose condition hardly ever holds: V8 puts its code apart. */
+  openUnlikely(): void {
+    this.unlikely.push(this.length);
+    this.open(Op.IF, Type.NONE);
   }
   end(): void {
     this.byte(Op.END);

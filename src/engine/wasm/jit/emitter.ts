@@ -97,6 +97,12 @@ export class Emitter {
     this.registers.open();
     this.depth++;
   }
+  /** An IF whose condition hardly ever holds. */
+  openUnlikely(): void {
+    this.code.openUnlikely();
+    this.registers.open();
+    this.depth++;
+  }
   else(): void {
     this.code.op(Op.ELSE);
     this.registers.else();
@@ -351,7 +357,7 @@ export class Emitter {
     code.i64(PAGE_MASK);
     code.op(Op.I64_AND);
     code.op(Op.I64_NE);
-    this.open(Op.IF);
+    this.openUnlikely();
     this.setPoint();
     code.get(Local.ADDRESS);
     code.i32(write ? -width : width);
@@ -369,7 +375,7 @@ export class Emitter {
 
   /** Pops a condition: where it holds, the current instruction is left to the interpreter. */
   bailIf(): void {
-    this.open(Op.IF);
+    this.openUnlikely();
     this.bail();
     this.end();
   }
@@ -425,8 +431,7 @@ export class Emitter {
   }
 
   /** The function: what has been emitted, between loading and storing what all of it needs. */
-  finish(): Uint8Array {
-    const body = this.code.bytes.slice();
+  finish(): Pick<FunctionCode, "code" | "unlikely"> {
     const out = new CodeWriter();
     out.i32(0);
     out.access(Op.I64_LOAD, Memory.PRIVATE, State.RIP);
@@ -439,7 +444,8 @@ export class Emitter {
     out.i32(0);
     out.access(Op.I32_LOAD, Memory.PRIVATE, Jit.TLB);
     out.set(Local.TLB);
-    out.append(body);
+    const unlikely = this.code.unlikely.map((position) => position + out.length);
+    out.append(this.code.bytes);
     const store = (local: number, at: number, op: Op) => {
       out.i32(0);
       out.get(local);
@@ -457,14 +463,14 @@ export class Emitter {
     store(Local.RIP, State.RIP, Op.I64_STORE);
     out.get(Local.STATUS);
     out.end();
-    return out.bytes.slice();
+    return { code: out.bytes.slice(), unlikely };
   }
 }
 
 /** The region's function whose code has been emitted. */
 export function regionFunction(e: Emitter): FunctionCode {
   const locals = e.registers.usesXmm ? LOCALS_WITH_XMM : LOCALS;
-  return { type: Types.REGION, locals, code: e.finish() };
+  return { type: Types.REGION, locals, ...e.finish() };
 }
 
 /** Number of the register that an index of a view of `width` bytes (1, 2, 4 or 8) names. */

@@ -4,11 +4,21 @@ import { CodeWriter } from "./code_writer.ts";
 import { Type } from "./opcodes.ts";
 
 /** Section numbers. */
-const Section = { TYPE: 1, IMPORT: 2, FUNCTION: 3, EXPORT: 7, ELEMENT: 9, CODE: 10 } as const;
+const Section = {
+  CUSTOM: 0,
+  TYPE: 1,
+  IMPORT: 2,
+  FUNCTION: 3,
+  EXPORT: 7,
+  ELEMENT: 9,
+  CODE: 10,
+} as const;
 /** Kinds of imports and exports. */
 const Kind = { FUNCTION: 0, TABLE: 1, MEMORY: 2 } as const;
 const FUNCTION_TYPE = 0x60;
 const FUNCREF = 0x70;
+/** A branch hint. */
+const UNLIKELY = 0;
 /** Limits of a memory: a maximum follows; shared. */
 const SHARED = 3;
 /** Pages at most of a 32-bit memory. */
@@ -28,6 +38,8 @@ export interface FunctionCode {
   readonly locals: readonly (readonly [count: number, type: Type])[];
   /** Instructions, with their last END. */
   readonly code: Uint8Array;
+  /** Positions in it of the IFs whose condition hardly ever holds, in rising order. */
+  readonly unlikely?: readonly number[];
   /** Exported by this name. */
   readonly name?: string;
 }
@@ -104,17 +116,49 @@ export function writeModule(parts: ModuleParts): Uint8Array<ArrayBuffer> {
       for (let i = 0; i < functions.length; i++) into.unsigned(imports.length + i);
     });
   }
+  branchHints(out, functions, imports.length);
   section(out, Section.CODE, functions, (into, { locals, code }) => {
-    const body = new CodeWriter();
-    body.unsigned(locals.length);
-    for (const [count, type] of locals) {
-      body.unsigned(count);
-      body.byte(type);
-    }
-    body.append(code);
-    into.sized(body.bytes);
+    const declarations = localsOf(locals);
+    into.unsigned(declarations.length + code.length);
+    into.append(declarations);
+    into.append(code);
   });
   return out.bytes.slice();
+}
+
+/** The declarations of local variables. */
+function localsOf(locals: FunctionCode["locals"]): Uint8Array {
+  const into = new CodeWriter();
+  into.unsigned(locals.length);
+  for (const [count, type] of locals) {
+    into.unsigned(count);
+    into.byte(type);
+  }
+  return into.bytes;
+}
+
+/** Which branches are not likely to be taken (WebAssembly branch hinting, "Binary Format"). */
+function branchHints(
+  out: CodeWriter,
+  functions: readonly FunctionCode[],
+  firstIndex: number,
+): void {
+  const body = new CodeWriter();
+  name(body, "metadata.code.branch_hint");
+  body.unsigned(functions.length);
+  functions.forEach(({ locals, unlikely = [] }, i) => {
+    body.unsigned(firstIndex + i);
+    body.unsigned(unlikely.length);
+    // Positions count from the declarations of local variables on.
+    const before = localsOf(locals).length;
+    for (const position of unlikely) {
+      body.unsigned(before + position);
+      body.byte(1); // bytes of a hint
+      body.byte(UNLIKELY);
+    }
+  });
+  out.byte(Section.CUSTOM);
+  out.sized(body.bytes);
 }
 
 /** A section that is a list. */

@@ -258,7 +258,7 @@ function takeBudget(e: Emitter, offset: number): void {
   code.get(Local.BUDGET);
   code.i32(e.counted);
   code.op(Op.I32_LT_S);
-  e.open(Op.IF);
+  e.openUnlikely();
   e.exitTo(offset, Status.BUDGET);
   e.end();
   code.get(Local.BUDGET);

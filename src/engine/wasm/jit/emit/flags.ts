@@ -44,7 +44,7 @@ function needFlags(e: Emitter): void {
   const { code } = e;
   code.get(Local.FLAG_KIND);
   code.op(Op.I32_EQZ);
-  e.open(Op.IF);
+  e.openUnlikely();
   for (const [local, at, load] of FLAG_WORDS) {
     code.i32(0);
     code.access(load, Memory.PRIVATE, at);
