@@ -4,7 +4,7 @@
  */
 
 import type { CodePage } from "./block.ts";
-import { JUMPS_AT, JUMPS_END } from "./jit/layout.ts";
+import { JUMP_BITS, JUMP_BYTES, jumpAt, JUMPS_AT, JUMPS_END } from "./jit/layout.ts";
 import { NO_TAG } from "./tlb.ts";
 
 /** Pages that are kept, of user and of supervisor code each. */
@@ -13,6 +13,9 @@ const ENTRIES = 256;
 const OFFSET = 4095;
 /** Jumps that are remembered one by one until the next flush. */
 const MAX_JUMPS = 4096;
+/** Entries of the jump cache, and words of each. */
+const JUMPS = 1 << JUMP_BITS;
+const JUMP_WORDS = JUMP_BYTES / 4;
 /** Bits of a page's number that tell whether jumps lead there. */
 const PAGE_BITS = 12;
 
@@ -28,6 +31,7 @@ export class CodeTlb {
   /** Words of the jump cache that have been written since the last flush, of pages not global. */
   readonly #jumps = new Int32Array(MAX_JUMPS);
   #jumpCount = 0;
+  readonly #globalJumps = new Uint8Array(JUMPS);
   /** By low bits of a page's number: 1 when jumps may lead there. */
   readonly #jumpPages = new Uint8Array(1 << PAGE_BITS);
   #hasJumps = false;
@@ -56,11 +60,31 @@ export class CodeTlb {
     this.isGlobal = global;
   }
 
-  /** The entry of the jump cache whose first word is `at` is about to lead into the last page found. */
-  noteJump(at: number): void {
+  /**
+   * Has translated code go from the instruction pointer of tag `hi:lo` (`JUMPS_AT`), which is in the
+   * last page found, to a region's entry. What was there becomes the second choice.
+   */
+  addJump(lo: number, hi: number, region: number, entry: number): void {
+    const s = this.#s;
+    const at = jumpAt(lo) / 4;
     this.#hasJumps = true;
-    this.#jumpPages[pageMark(this.#s[at])] = 1;
-    if (this.isGlobal) return;
+    this.#jumpPages[pageMark(lo)] = 1;
+    if ((s[at] !== lo || s[at + 1] !== hi) && s[at + 1] !== 0) {
+      const second = at ^ JUMP_WORDS;
+      s.copyWithin(second, at, at + JUMP_WORDS);
+      this.#keep(second, this.#globalJumps[numberOf(at)] !== 0);
+    }
+    s[at] = lo;
+    s[at + 1] = hi;
+    s[at + 2] = region;
+    s[at + 3] = entry;
+    this.#keep(at, this.isGlobal);
+  }
+
+  /** Remembers a jump for the next flush. */
+  #keep(at: number, global: boolean): void {
+    this.#globalJumps[numberOf(at)] = global ? 1 : 0;
+    if (global) return;
     if (this.#jumpCount === MAX_JUMPS) this.#forgetNonGlobalJumps();
     this.#jumps[this.#jumpCount++] = at;
   }
@@ -100,14 +124,18 @@ export class CodeTlb {
   }
 
   #forgetNonGlobalJumps(): void {
-    for (let i = 0; i < this.#jumpCount; i++) forgetJump(this.#s, this.#jumps[i]);
+    for (let i = 0; i < this.#jumpCount; i++) {
+      const at = this.#jumps[i];
+      // A global one may have taken its place.
+      if (this.#globalJumps[numberOf(at)] === 0) forgetJump(this.#s, at);
+    }
     this.#jumpCount = 0;
   }
 
   /** Forgets the jumps to all pages that share a mark. */
   #forgetJumpsTo(mark: number): void {
     const s = this.#s;
-    for (let at = JUMPS_AT / 4; at < JUMPS_END / 4; at += 4) {
+    for (let at = JUMPS_AT / 4; at < JUMPS_END / 4; at += JUMP_WORDS) {
       if (pageMark(s[at]) === mark) forgetJump(s, at);
     }
     this.#jumpPages[mark] = 0;
@@ -117,6 +145,11 @@ export class CodeTlb {
 /** Number of the entry for the page of `lo`. */
 function entryOf(lo: number, user: boolean): number {
   return (lo >>> 12 & ENTRIES - 1) * 2 + (user ? 1 : 0);
+}
+
+/** Number of the jump whose first word is `at`. */
+function numberOf(at: number): number {
+  return (at - JUMPS_AT / 4) / JUMP_WORDS;
 }
 
 function pageMark(lo: number): number {

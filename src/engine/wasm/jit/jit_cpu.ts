@@ -4,7 +4,7 @@ import { Seg } from "../../../cpu/state.ts";
 import { Activity } from "../../activity.ts";
 import type { Block, CodePage } from "../block.ts";
 import { CodeSize, type Cpu, Word } from "../cpu.ts";
-import { FlagKind, Jit, jumpAt, MODE_CPL, Status } from "./layout.ts";
+import { FlagKind, Jit, MODE_CPL, Status } from "./layout.ts";
 import { NAMESPACE, PRIVATE_NAME, RAM_NAME, TABLE_NAME } from "./module_writer.ts";
 import type { Region } from "./region.ts";
 import type { RuntimeExports } from "./runtime.ts";
@@ -109,12 +109,12 @@ export class JitCpu {
     const { s, activity } = cpu;
     if (!region.isCompiled) activity[0] = Activity.COMPILATION;
     this.#ensure(region);
-    const at = jumpAt(s[Word.RIP]) / 4;
-    s[at] = s[Word.RIP];
-    s[at + 1] = s[Word.RIP + 1] ^ region.mode;
-    cpu.paging.code.noteJump(at);
-    s[at + 2] = region.index;
-    s[at + 3] = entry;
+    cpu.paging.code.addJump(
+      s[Word.RIP],
+      s[Word.RIP + 1] ^ region.mode,
+      region.index,
+      entry,
+    );
     if (!region.isCompiled) this.#compile(region);
     this.entries++;
     this.missedIn = undefined;

@@ -32,12 +32,15 @@ export const MODE_CPL = 27;
 
 /** log2 of the jump cache's entries. */
 export const JUMP_BITS = 14;
+/** Bytes of an entry. */
+export const JUMP_BYTES = 16;
 /**
- * The jump cache, by instruction pointer: 16-byte entries of tag (RIP against `Jit.MODE`, i64), index
- * in the table of functions (i32) and the entry's number in the function (i32).
+ * The jump cache, by instruction pointer: entries of tag (RIP against `Jit.MODE`, i64), index in the
+ * table of functions (i32) and the entry's number in the function (i32). An entry whose place
+ * (`jumpAt`) is taken stands in its neighbour's, where the place has another `JUMP_BYTES`.
  */
 export const JUMPS_AT = TLB_BYTES_END + 4096;
-export const JUMPS_END = JUMPS_AT + (16 << JUMP_BITS);
+export const JUMPS_END = JUMPS_AT + (JUMP_BYTES << JUMP_BITS);
 
 /**
  * How the six status flags are found. Operands and result are sign-extended to 64 bits, so that the
@@ -76,5 +79,5 @@ export type Status = typeof Status[keyof typeof Status];
 
 /** Position in the jump cache of the instruction pointer whose low half is `lo`, in bytes. */
 export function jumpAt(lo: number): number {
-  return JUMPS_AT + ((lo ^ lo >>> JUMP_BITS) & (1 << JUMP_BITS) - 1) * 16;
+  return JUMPS_AT + ((lo ^ lo >>> JUMP_BITS) & (1 << JUMP_BITS) - 1) * JUMP_BYTES;
 }

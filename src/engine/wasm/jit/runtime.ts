@@ -6,7 +6,7 @@
 import { State } from "../../../cpu/state.ts";
 import { CodeWriter, Memory } from "./code_writer.ts";
 import { floatRule } from "./float_rules.ts";
-import { FlagKind, Jit, JUMP_BITS, JUMPS_AT, LOW_32, Status } from "./layout.ts";
+import { FlagKind, Jit, JUMP_BITS, JUMP_BYTES, JUMPS_AT, LOW_32, Status } from "./layout.ts";
 import { type FunctionCode, type Signature, writeModule } from "./module_writer.ts";
 import { Op, Type } from "./opcodes.ts";
 
@@ -52,13 +52,20 @@ const FLAGS_FUNCTION = 4;
 
 function dispatcher(): FunctionCode {
   const code = new CodeWriter();
-  const rip = 0;
+  const key = 0;
   const entry = 1;
   const status = 2;
+  /** Pushes whether the entry is the one for the key. */
+  const isFound = () => {
+    code.get(entry);
+    code.access(Op.I64_LOAD, Memory.PRIVATE, JUMPS_AT);
+    code.get(key);
+    code.op(Op.I64_EQ);
+  };
   code.open(Op.LOOP, Type.NONE);
   code.i32(0);
   code.access(Op.I64_LOAD, Memory.PRIVATE, State.RIP);
-  code.tee(rip);
+  code.tee(key);
   code.op(Op.I32_WRAP_I64);
   code.tee(entry);
   code.get(entry);
@@ -67,16 +74,28 @@ function dispatcher(): FunctionCode {
   code.op(Op.I32_XOR);
   code.i32((1 << JUMP_BITS) - 1);
   code.op(Op.I32_AND);
-  code.i32(4);
+  code.i32(Math.log2(JUMP_BYTES));
   code.op(Op.I32_SHL);
-  code.tee(entry);
-  code.access(Op.I64_LOAD, Memory.PRIVATE, JUMPS_AT);
-  code.get(rip);
+  code.set(entry);
+  code.get(key);
   code.i32(0);
   code.access(Op.I64_LOAD, Memory.PRIVATE, Jit.MODE);
   code.op(Op.I64_XOR);
-  code.op(Op.I64_EQ);
-  code.open(Op.IF, Type.NONE);
+  code.set(key);
+  isFound();
+  code.op(Op.I32_EQZ);
+  code.openUnlikely();
+  code.get(entry);
+  code.i32(JUMP_BYTES);
+  code.op(Op.I32_XOR);
+  code.set(entry);
+  isFound();
+  code.op(Op.I32_EQZ);
+  code.openUnlikely();
+  code.i32(Status.JUMP);
+  code.op(Op.RETURN);
+  code.end();
+  code.end();
   code.get(entry);
   code.access(Op.I32_LOAD, Memory.PRIVATE, JUMPS_AT + 12);
   code.get(entry);
@@ -86,24 +105,22 @@ function dispatcher(): FunctionCode {
   code.unsigned(0);
   code.tee(status);
   code.op(Op.I32_EQZ);
-  code.brIf(1);
+  code.brIf(0);
   code.get(status);
   code.i32(Status.STEP);
   code.op(Op.I32_EQ);
-  code.open(Op.IF, Type.NONE);
+  code.openUnlikely();
   code.call(Imported.STEP);
-  code.brIf(2);
+  code.brIf(1);
+  code.end();
   code.end();
   code.get(status);
-  code.op(Op.RETURN);
-  code.end();
-  code.end();
-  code.i32(Status.JUMP);
   code.end();
   return {
     type: Types.GET,
     locals: [[1, I64], [2, I32]],
     code: code.bytes.slice(),
+    unlikely: code.unlikely,
     name: "run",
   };
 }

@@ -1,0 +1,44 @@
+/** Local variables of a region's function. */
+export const Local = {
+  /** The parameter: number of the block to begin at. */
+  ENTRY: 0,
+  /** RAX; the other general registers follow. See `registers.ts`. */
+  REG: 1,
+  /** Linear address of the page the code is in. */
+  BASE: 17,
+  /** What the flags are made of, unless `FLAG_KIND` is `UNCHANGED`, as it is at first. */
+  FLAG_A: 18,
+  FLAG_B: 19,
+  FLAG_RESULT: 20,
+  /** Where to go on, at `exitDepth`. */
+  RIP: 21,
+  /** Linear address of a memory operand. */
+  ADDRESS: 22,
+  /** Free for an instruction (i64). */
+  T0: 23,
+  T1: 24,
+  T2: 25,
+  T3: 26,
+  FLAG_KIND: 27,
+  BUDGET: 28,
+  /** Byte offset of the TLB set of reads. */
+  TLB: 29,
+  /** Byte offset of an entry of the TLB. */
+  TLB_ENTRY: 30,
+  /** Offset in guest RAM of a memory operand that is written. */
+  RAM: 31,
+  /** Where an instruction that cannot be finished stands: `setPoint`. */
+  POINT: 32,
+  STATUS: 33,
+  /** Free for an instruction (i32). */
+  I0: 34,
+  V0: 35,
+  V1: 36,
+  V2: 37,
+  F0: 38,
+  F1: 39,
+  F2: 40,
+  F3: 41,
+  /** XMM0; the other ones follow. Only functions that use them have these. */
+  XMM: 42,
+} as const;
