@@ -38,14 +38,16 @@ export interface Access {
 export function groupAccesses(insns: readonly Insn[], is64: boolean): (Access | undefined)[] {
   const state = new Grouping(is64 ? 8 : 4);
   const accesses = insns.map((insn) => state.take(insn, is64));
-  return accesses.map((access) => access !== undefined && access.group.members > 1 ? access : undefined);
+  return accesses.map((access) =>
+    access !== undefined && access.group.members > 1 ? access : undefined
+  );
 }
 
 /** What an instruction does, as far as it matters here. */
 class Grouping {
   /** Bytes of addresses and of the stack's elements. */
   readonly #natural: number;
-  readonly #open: Group[] = [];
+  #open: Group[] = [];
   /** By register: how far it has moved on. */
   readonly #moved = new Float64Array(16);
   #next = 0;
@@ -55,7 +57,8 @@ class Grouping {
   }
 
   take(insn: Insn, is64: boolean): Access | undefined {
-    const { mnemonic, operands } = insn.row!;
+    if (insn.row === undefined) return this.#forget();
+    const { mnemonic, operands } = insn.row;
     const natural = this.#natural;
     const onStack = insn.opSize === natural;
     switch (mnemonic) {
@@ -78,7 +81,8 @@ class Grouping {
     const vector = /^[VW]/.test(operands[0] ?? "");
     if (vector) return undefined; // these leave the general registers alone
     const kind = SIMPLE.get(mnemonic);
-    if (kind === undefined || operands.length > 3) return this.#forget();
+    if (kind === undefined) return this.#forget();
+    if (kind === Kind.NOTHING) return undefined;
     const width = widthOf(insn);
     const access = kind === Kind.ADDRESS ? undefined : this.#operand(insn, mnemonic, kind, width);
     if (kind === Kind.READS || insn.dst === MEM) return access;
@@ -124,8 +128,8 @@ class Grouping {
     let group = this.#open.findLast(fits);
     if (group === undefined) {
       group = { base, write, slot: this.#next, low, high, members: 0 };
+      this.#close((other) => other.slot === this.#next);
       this.#next = (this.#next + 1) % GROUPS;
-      if (this.#open.length === GROUPS) this.#open.shift();
       this.#open.push(group);
     }
     group.low = Math.min(group.low, low);
@@ -137,14 +141,16 @@ class Grouping {
   /** A register gets another value. */
   #write(register: number): void {
     this.#moved[register] = 0;
-    for (let i = this.#open.length - 1; i >= 0; i--) {
-      if (this.#open[i].base === register) this.#open.splice(i, 1);
-    }
+    this.#close(({ base }) => base === register);
+  }
+
+  #close(which: (group: Group) => boolean): void {
+    this.#open = this.#open.filter((group) => !which(group));
   }
 
   /** Anything may have changed. */
   #forget(): undefined {
-    this.#open.length = 0;
+    this.#open = [];
     this.#moved.fill(0);
   }
 }
@@ -155,6 +161,8 @@ const Kind = {
   WRITES: 1,
   /** Its second operand is an address. */
   ADDRESS: 2,
+  /** It has none, whatever it looks like. */
+  NOTHING: 3,
 } as const;
 type Kind = typeof Kind[keyof typeof Kind];
 
@@ -166,4 +174,5 @@ const SIMPLE: ReadonlyMap<string, Kind> = new Map([
   ...["inc", "dec", "neg", "not", "shl", "shr", "sar", "set", "cmov"]
     .map((name) => [name, Kind.WRITES] as const),
   ["lea", Kind.ADDRESS],
+  ["nop", Kind.NOTHING],
 ]);

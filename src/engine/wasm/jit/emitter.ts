@@ -11,11 +11,12 @@
 import { Seg, SegField, State } from "../../../cpu/state.ts";
 import { EaKind, IMM, type Insn, NONE } from "../insn.ts";
 import { SET_WORDS } from "../tlb.ts";
+import type { Access, Group } from "./accesses.ts";
 import { CodeWriter, Memory } from "./code_writer.ts";
-import { FlagKind, Jit, Status } from "./layout.ts";
+import { FlagKind, Jit, RANGE, Status } from "./layout.ts";
 import type { FunctionCode } from "./module_writer.ts";
 import { Op, Type } from "./opcodes.ts";
-import { Local } from "./locals.ts";
+import { GROUPS, Local } from "./locals.ts";
 import { Registers } from "./registers.ts";
 import { Types } from "./runtime.ts";
 
@@ -25,6 +26,7 @@ const LOCALS: FunctionCode["locals"] = [
   [8, Type.I32],
   [3, Type.V128],
   [4, Type.F64],
+  [GROUPS, Type.I32],
 ];
 const LOCALS_WITH_XMM: FunctionCode["locals"] = [...LOCALS, [16, Type.V128]];
 
@@ -87,6 +89,10 @@ export class Emitter {
   done = 0;
   /** The current instruction. */
   insn!: Insn;
+  /** Its access, when that is one of a group. */
+  access: Access | undefined = undefined;
+  /** Groups whose place in RAM is known. */
+  readonly #located = new Set<Group>();
 
   constructor(is64: boolean) {
     this.is64 = is64;
@@ -298,6 +304,10 @@ export class Emitter {
 
   /** Pushes the memory operand. */
   load(width: number, extend: Extend): void {
+    if (this.access !== undefined) {
+      const offset = this.locateGroup(this.access);
+      return this.code.access(loadOp(width, extend), Memory.RAM, offset);
+    }
     this.linearAddress();
     this.loadAt(width, extend);
   }
@@ -311,6 +321,13 @@ export class Emitter {
 
   /** Makes sure that the memory operand can be written; `Local.RAM` is where. */
   checkWrite(width: number): void {
+    const { access, code } = this;
+    if (access !== undefined) {
+      const offset = this.locateGroup(access);
+      code.i32(offset);
+      code.op(Op.I32_ADD);
+      return code.set(Local.RAM);
+    }
     this.linearAddress();
     this.checkWriteAt(width);
   }
@@ -333,10 +350,31 @@ export class Emitter {
   }
 
   /**
+   * Pushes where a group of accesses lies in guest RAM, and returns what is to be added for this one.
+   * The first one in a block asks the TLB for all of them.
+   */
+  locateGroup({ group, position, moved }: Access): number {
+    const { code } = this;
+    const local = Local.GROUP + group.slot;
+    if (!this.#located.has(group)) {
+      this.#located.add(group);
+      this.getReg(group.base);
+      code.i64(group.low - moved);
+      code.op(Op.I64_ADD);
+      this.cutAddress(this.is64 ? 8 : 4);
+      code.set(Local.ADDRESS);
+      this.locate(group.high - group.low, group.write, RANGE);
+      code.tee(local);
+    } else code.get(local);
+    return position - group.low;
+  }
+
+  /**
    * Pushes the offset in guest RAM of `Local.ADDRESS`: by the TLB, or else by the MMU. Leaves the
    * function where neither has it.
+   * @param range `RANGE` where it is for several accesses, else 0.
    */
-  locate(width: number, write: boolean): void {
+  locate(width: number, write: boolean, range = 0): void {
     const { code } = this;
     const set = write ? WRITE_SET : 0;
     code.get(Local.ADDRESS);
@@ -360,7 +398,7 @@ export class Emitter {
     this.openUnlikely();
     this.setPoint();
     code.get(Local.ADDRESS);
-    code.i32(write ? -width : width);
+    code.i32(write ? -width - range : width + range);
     code.call(Imported.MISS);
     this.branchIfTo(this.bailDepth);
     this.end();

@@ -4,7 +4,7 @@ import { Seg } from "../../../cpu/state.ts";
 import { Activity } from "../../activity.ts";
 import type { Block, CodePage } from "../block.ts";
 import { CodeSize, type Cpu, Word } from "../cpu.ts";
-import { FlagKind, Jit, MODE_CPL, Status } from "./layout.ts";
+import { FlagKind, Jit, MODE_CPL, RANGE, Status } from "./layout.ts";
 import { NAMESPACE, PRIVATE_NAME, RAM_NAME, TABLE_NAME } from "./module_writer.ts";
 import type { Region } from "./region.ts";
 import type { RuntimeExports } from "./runtime.ts";
@@ -192,7 +192,7 @@ export class JitCpu {
     // As it was fetched: the fill may change what its address means.
     const page = cpu.paging.code.find(cpu.s[Word.RIP], cpu.s[Word.RIP + 1], cpu.cpl === 3);
     try {
-      const filled = cpu.paging.fill(lo, hi, Math.abs(width), width < 0);
+      const filled = cpu.paging.fill(lo, hi, Math.abs(width) % RANGE, width < 0);
       if (filled && cpu.attention === 0) return 0;
     } catch {
       // Whatever it is, the interpreter will find it again.

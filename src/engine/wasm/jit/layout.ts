@@ -27,6 +27,9 @@ export const Jit = {
   SHARES: TLB_BYTES_END + 52,
 } as const;
 
+/** Added to the width of an access that is a range of several ones. */
+export const RANGE = 1024;
+
 /** Place of the CPL in bits 63:32 of `Jit.MODE`. */
 export const MODE_CPL = 27;
 

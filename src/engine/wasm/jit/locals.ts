@@ -39,6 +39,11 @@ export const Local = {
   F1: 39,
   F2: 40,
   F3: 41,
+  /** Offsets in RAM of groups of accesses: `GROUPS` variables. */
+  GROUP: 42,
   /** XMM0; the other ones follow. Only functions that use them have these. */
-  XMM: 42,
+  XMM: 46,
 } as const;
+
+/** Groups of accesses (`accesses.ts`) that may be open at a time. */
+export const GROUPS = 4;

@@ -1,6 +1,7 @@
 /** A region's function: its blocks, and how control goes from one to the other. */
 
 import type { Insn } from "../insn.ts";
+import { groupAccesses } from "./accesses.ts";
 import { Emitter, regionFunction } from "./emitter.ts";
 import { emitBranch, isBranch, isConditional } from "./emit/branch.ts";
 import { emissionOf, widthOf } from "./emit/table.ts";
@@ -230,6 +231,7 @@ function emitBlock(
   e.counted = steps ? insns.length - 1 : insns.length;
   if (e.counted > 0) takeBudget(e, offset);
   const wanted = wantedFlags(insns, e.is64);
+  const accesses = groupAccesses(insns, e.is64);
   let next = offset;
   let ended = false;
   for (let i = 0; i < insns.length; i++) {
@@ -237,6 +239,7 @@ function emitBlock(
     e.insn = insn;
     e.done = i;
     e.flagsWanted = wanted[i];
+    e.access = accesses[i];
     next = insn.next;
     if (steps && i === insns.length - 1) {
       code.i32(0);

@@ -10,7 +10,7 @@ import { Op } from "../opcodes.ts";
 import type { Emissions } from "./emit.ts";
 import { pushFlags } from "./flags.ts";
 
-const { ADDRESS, RAM, T0 } = Local;
+const { ADDRESS, T0 } = Local;
 
 /** Bytes of the stack's natural operand. */
 export function stackWidth(e: Emitter): number {
@@ -21,26 +21,33 @@ export function stackWidth(e: Emitter): number {
 export function pushT0(e: Emitter): void {
   const { code } = e;
   const width = stackWidth(e);
-  e.getReg(Reg.RSP);
-  code.i64(width);
-  code.op(Op.I64_SUB);
-  if (!e.is64) e.extend(4, Extend.ZERO);
-  code.set(ADDRESS);
-  e.locate(width, true);
-  code.set(RAM);
-  code.get(RAM);
+  let offset = 0;
+  if (e.access !== undefined) offset = e.locateGroup(e.access);
+  else {
+    e.getReg(Reg.RSP);
+    code.i64(width);
+    code.op(Op.I64_SUB);
+    if (!e.is64) e.extend(4, Extend.ZERO);
+    code.set(ADDRESS);
+    e.locate(width, true);
+  }
   code.get(T0);
-  code.access(width === 8 ? Op.I64_STORE : Op.I64_STORE32, Memory.RAM);
-  code.get(ADDRESS);
-  e.setReg(Reg.RSP);
+  code.access(width === 8 ? Op.I64_STORE : Op.I64_STORE32, Memory.RAM, offset);
+  release(e, -width);
 }
 
 /** Loads the top of the stack into T0. RSP stays: `release` follows. */
 export function topToT0(e: Emitter, pointer: number = Reg.RSP): void {
-  e.getReg(pointer);
-  if (!e.is64) e.extend(4, Extend.ZERO);
-  e.loadAt(stackWidth(e), Extend.ZERO);
-  e.code.set(T0);
+  const { code } = e;
+  if (e.access !== undefined) {
+    const offset = e.locateGroup(e.access);
+    code.access(e.is64 ? Op.I64_LOAD : Op.I64_LOAD32_U, Memory.RAM, offset);
+  } else {
+    e.getReg(pointer);
+    if (!e.is64) e.extend(4, Extend.ZERO);
+    e.loadAt(stackWidth(e), Extend.ZERO);
+  }
+  code.set(T0);
 }
 
 /** RSP = `pointer` + `bytes`. */
