@@ -81,6 +81,10 @@ export class Emitter {
   known: KnownFlags | undefined = undefined;
   /** Whether anybody will see the current instruction's flags. */
   flagsWanted = true;
+  /** Instructions of all blocks. */
+  total = 0;
+  /** How far from the page's beginning a direct branch leads at most, in bytes. */
+  reach = 0;
   /** Depth of the labels to leave by. */
   exitDepth = 0;
   bailDepth = 0;
@@ -432,11 +436,11 @@ export class Emitter {
   /** Leaves the function, to go on at `offset` of the page. */
   exitTo(offset: number, status: Status = Status.JUMP): void {
     const { code } = this;
+    this.reach = Math.max(this.reach, Math.abs(offset));
     this.pushAddress(offset);
     code.set(Local.RIP);
-    code.i32(status);
-    code.set(Local.STATUS);
-    this.branchTo(this.exitDepth);
+    if (status === Status.JUMP) this.exitToRip();
+    else this.exitWith(status);
   }
 
   /** Pushes the instruction pointer that `offset` of the page has. */
@@ -449,11 +453,15 @@ export class Emitter {
     if (!this.is64) this.extend(4, Extend.ZERO);
   }
 
+  /** Leaves the function at `Local.RIP`. */
+  exitWith(status: Status): void {
+    this.code.i32(status);
+    this.code.set(Local.STATUS);
+    this.branchTo(this.exitDepth);
+  }
+
   /** Leaves the function, to go on at `Local.RIP`. */
   exitToRip(): void {
-    const { code } = this;
-    code.i32(Status.JUMP);
-    code.set(Local.STATUS);
     this.branchTo(this.exitDepth);
   }
 
@@ -473,6 +481,7 @@ export class Emitter {
     const out = new CodeWriter();
     out.i32(0);
     out.access(Op.I64_LOAD, Memory.PRIVATE, State.RIP);
+    out.tee(Local.RIP);
     out.i64(PAGE_MASK);
     out.op(Op.I64_AND);
     out.set(Local.BASE);

@@ -10,7 +10,7 @@ export const Local = {
   FLAG_A: 18,
   FLAG_B: 19,
   FLAG_RESULT: 20,
-  /** Where to go on, at `exitDepth`. */
+  /** Where to go on, at `exitDepth` and where the switch begins again. */
   RIP: 21,
   /** Linear address of a memory operand. */
   ADDRESS: 22,
@@ -29,6 +29,7 @@ export const Local = {
   RAM: 31,
   /** Where an instruction that cannot be finished stands: `setPoint`. */
   POINT: 32,
+  /** `Status.JUMP` at first. */
   STATUS: 33,
   /** Free for an instruction (i32). */
   I0: 34,

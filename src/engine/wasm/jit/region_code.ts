@@ -29,6 +29,8 @@ export interface RegionCode {
   readonly code: FunctionCode;
   /** Offsets of the blocks to begin at, in the order of the parameter's values. */
   readonly entries: readonly number[];
+  /** How far from the page's beginning a direct branch leads at most, in bytes. */
+  readonly reach: number;
 }
 
 /** The function of a region with these blocks, which are in the order of their offsets. */
@@ -77,11 +79,13 @@ class RegionWriter {
     const { code } = e;
     e.exitDepth = EXIT;
     e.bailDepth = BAIL;
+    e.total = this.#blocks.reduce((total, { insns }) => total + insns.length, 0);
     e.open(Op.BLOCK);
     e.open(Op.BLOCK);
     e.open(this.#loops.others ? Op.LOOP : Op.BLOCK);
     const items = this.#itemsOf(0, this.#blocks.length - 1);
     this.#openLabels(items);
+    this.#checkBudget(() => e.exitWith(Status.BUDGET));
     items.forEach(({ first }, number) => this.#entries.set(first, number));
     code.get(Local.ENTRY);
     code.op(Op.BR_TABLE);
@@ -97,7 +101,7 @@ class RegionWriter {
     bail(e);
     e.end(); // EXIT
     const entries = items.map(({ first }) => this.#blocks[first].offset);
-    return { code: regionFunction(e), entries };
+    return { code: regionFunction(e), entries, reach: e.reach };
   }
 
   /** Blocks `first` to `last`, those of a loop together; `inside` of which loop they are already. */
@@ -157,6 +161,7 @@ class RegionWriter {
     const e = this.#e;
     e.open(Op.LOOP);
     this.#labels.set(first, e.depth);
+    this.#checkBudget(() => e.exitTo(this.#blocks[first].offset, Status.BUDGET));
     const [head, ...rest] = this.#itemsOf(first, last, first);
     this.#openLabels(rest);
     this.#writeBlock(head.first);
@@ -184,9 +189,22 @@ class RegionWriter {
     const entry = to === undefined ? undefined : this.#entries.get(to);
     if (entry === undefined) return e.exitTo(offset);
     e.registers.leaveLoop();
+    e.pushAddress(offset);
+    e.code.set(Local.RIP);
     e.code.i32(entry);
     e.code.set(Local.ENTRY);
     e.branchTo(AGAIN);
+  }
+
+  /** Leaves unless the budget suffices for all that can run before this is asked again. */
+  #checkBudget(leave: () => void): void {
+    const e = this.#e;
+    e.code.get(Local.BUDGET);
+    e.code.i32(e.total);
+    e.code.op(Op.I32_LT_S);
+    e.openUnlikely();
+    leave();
+    e.end();
   }
 
   /** Whether the loop around the current block is also around another one. */
@@ -229,7 +247,7 @@ function emitBlock(
   e.registers.beginBlock();
   e.sseChecked = e.mxcsrChecked = false;
   e.counted = steps ? insns.length - 1 : insns.length;
-  if (e.counted > 0) takeBudget(e, offset);
+  if (e.counted > 0) takeBudget(e);
   const wanted = wantedFlags(insns, e.is64);
   const accesses = groupAccesses(insns, e.is64);
   let next = offset;
@@ -255,15 +273,9 @@ function emitBlock(
   if (!ended) goTo(next);
 }
 
-/** Counts the block's instructions, or leaves when they are too many. */
-function takeBudget(e: Emitter, offset: number): void {
+/** Counts the block's instructions, all of them: who leaves before the end gives the rest back. */
+function takeBudget(e: Emitter): void {
   const { code } = e;
-  code.get(Local.BUDGET);
-  code.i32(e.counted);
-  code.op(Op.I32_LT_S);
-  e.openUnlikely();
-  e.exitTo(offset, Status.BUDGET);
-  e.end();
   code.get(Local.BUDGET);
   code.i32(e.counted);
   code.op(Op.I32_SUB);

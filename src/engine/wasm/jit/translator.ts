@@ -67,6 +67,7 @@ interface Made {
   readonly request: Request;
   readonly entries: readonly number[];
   readonly sites: readonly number[];
+  readonly reach: number;
   readonly traced: TracedRegion | undefined;
 }
 
@@ -104,6 +105,7 @@ export class Translator {
   run(cpu: Cpu, block: Block): Status | undefined {
     const region = block.region;
     if (region === undefined || region.mode !== modeOf(cpu)) return undefined;
+    if (!region.isCanonicalAt(cpu.s[Word.RIP], cpu.s[Word.RIP + 1])) return undefined;
     return this.#cpu(cpu).run(region, block.entry);
   }
 
@@ -219,7 +221,7 @@ export class Translator {
       if (blocks === undefined) continue;
       const sites: number[] = [];
       const emitStart = performance.now();
-      const { code, entries } = regionCode(blocks, is64, (insn) => this.#site(insn, sites));
+      const { code, entries, reach } = regionCode(blocks, is64, (insn) => this.#site(insn, sites));
       functions.push(code);
       for (const { insns } of blocks) {
         for (const { offset } of insns) page.translated.add(offset);
@@ -236,7 +238,7 @@ export class Translator {
         planMs: emitStart - planStart,
         emitMs: performance.now() - emitStart,
       };
-      made.push({ request, entries, sites, traced });
+      made.push({ request, entries, sites, reach, traced });
     }
     if (functions.length > 0) this.#publish(functions, made, activity);
     this.#milliseconds += performance.now() - start;
@@ -264,8 +266,8 @@ export class Translator {
       bytes: bytes.length,
       compileMs: performance.now() - start,
     });
-    made.forEach(({ request: { page, mode }, entries, sites }, i) => {
-      const region = new Region(base + i, batch, sites, mode);
+    made.forEach(({ request: { page, mode }, entries, sites, reach }, i) => {
+      const region = new Region(base + i, batch, sites, mode, reach);
       const regions = this.#regions.get(page);
       if (regions === undefined) this.#regions.set(page, [region]);
       else regions.push(region);

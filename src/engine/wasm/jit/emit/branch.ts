@@ -13,9 +13,6 @@ import { pushT0, release, stackWidth, topToT0 } from "./stack.ts";
 
 const { RIP, T0, T1 } = Local;
 
-/** Bytes of a page. */
-const PAGE = 4096;
-
 /** How the region's function goes to an offset of the page: inside, or by leaving. */
 export type GoTo = (offset: number) => void;
 
@@ -54,12 +51,11 @@ export function emitBranch(e: Emitter, goTo: GoTo): void {
     case "j":
       pushCondition(e, insn.imm2);
       e.open(Op.IF);
-      checkDirect(e);
       e.refund();
       goTo(targetOf(insn));
       return e.end();
     case "jmp":
-      return indirect ? jumpIndirect(e) : jump(e, goTo);
+      return indirect ? jumpIndirect(e) : goTo(targetOf(insn));
     case "call":
       return indirect ? callIndirect(e) : call(e, goTo);
     default:
@@ -67,7 +63,10 @@ export function emitBranch(e: Emitter, goTo: GoTo): void {
   }
 }
 
-/** The target in T0 must be canonical; 57-bit addresses are left to the interpreter. */
+/**
+ * The target in T0 must be canonical; 57-bit addresses are left to the interpreter. That direct ones
+ * are, `Region.reach` makes sure.
+ */
 function checkTarget(e: Emitter): void {
   if (!e.is64) return;
   const { code } = e;
@@ -81,24 +80,10 @@ function checkTarget(e: Emitter): void {
   e.bailIf();
 }
 
-/** So must a direct one, which only outside of the page can fail to be. */
-function checkDirect(e: Emitter): void {
-  const target = targetOf(e.insn);
-  if (target >= 0 && target < PAGE) return;
-  e.pushAddress(target);
-  e.code.set(T0);
-  checkTarget(e);
-}
-
 function targetToT0(e: Emitter): void {
   e.readDestination(stackWidth(e), Extend.ZERO);
   e.code.set(T0);
   checkTarget(e);
-}
-
-function jump(e: Emitter, goTo: GoTo): void {
-  checkDirect(e);
-  goTo(targetOf(e.insn));
 }
 
 function jumpIndirect(e: Emitter): void {
@@ -109,7 +94,6 @@ function jumpIndirect(e: Emitter): void {
 }
 
 function call(e: Emitter, goTo: GoTo): void {
-  checkDirect(e);
   e.pushAddress(e.insn.next);
   e.code.set(T0);
   pushT0(e);

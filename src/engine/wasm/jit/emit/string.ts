@@ -126,8 +126,10 @@ function repeat(e: Emitter, width: number, run: () => void): void {
   code.i64(Math.log2(width));
   code.op(Op.I64_SHL);
   code.set(T1);
-  // Each repetition counts as an instruction: all of them must fit into the budget.
+  // Each repetition counts as an instruction: all must fit into the budget, and what may follow.
   code.get(BUDGET);
+  code.i32(e.total);
+  code.op(Op.I32_SUB);
   code.get(T0);
   code.op(Op.I32_WRAP_I64);
   code.op(Op.I32_LT_S);
