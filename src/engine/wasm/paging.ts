@@ -307,7 +307,7 @@ export class Paging {
     const next = (lo & ~OFFSET) + PAGE | 0;
     // Addresses of 32 bits wrap at their end.
     const nextHi = next === 0 && cpu.is64 ? hi + 1 | 0 : hi;
-    if (!this.isCanonical(hi)) this.#notCanonical();
+    if (!this.isCanonical(hi) || first < size && !this.isCanonical(nextHi)) this.#notCanonical();
     const set = cpu.tlbRead;
     if (set === TlbSet.CHECKED_READ && (lo & alignmentOf(size) - 1) !== 0) cpu.raise(Vector.AC);
     const who = set === TlbSet.SUPERVISOR_READ
@@ -317,10 +317,7 @@ export class Paging {
       : Access.USER;
     if (cpu.watching) noteAccess(cpu, lo, hi, size, kind === Access.WRITE);
     this.#translate(this.#first, lo, hi, kind | who);
-    if (first < size) {
-      if (!this.isCanonical(nextHi)) this.#notCanonical();
-      this.#translate(this.#second, next, nextHi, kind | who);
-    }
+    if (first < size) this.#translate(this.#second, next, nextHi, kind | who);
     return first;
   }
 

@@ -6,6 +6,8 @@ import { At, BATCH, DATA_BYTES, End, In, Out, OUT_TOP } from "./layout.ts";
 
 /** RFLAGS bits that say nothing: IF and VIF are the host's, RF is set in frames by this KVM. */
 const IGNORED_FLAGS = 0x200 | 0x1_0000;
+/** Low half of the address before the last 63 bytes of 4 GiB: no operand is longer. */
+const LAST_64 = 0xffff_ffc0;
 const INVALID_OPCODE = 6, STACK_FAULT = 12, GENERAL_PROTECTION = 13, PAGE_FAULT = 14;
 
 /** C1 of the status word, in the first word of an FXSAVE area. */
@@ -171,7 +173,10 @@ export class Comparison {
     const vector = b[start + Out.VECTOR / 4];
     const upper = vector === PAGE_FAULT && b[start + Out.CR2 / 4 + 1] < 0;
     if (native === PAGE_FAULT) {
-      const known = (test.lenient & Lenient.EMULATED) !== 0;
+      // An operand across the end of the canonical addresses: the emulator begins with its first page.
+      const cr2 = start + Out.CR2 / 4;
+      const atEnd = this.#native[cr2 + 1] === 0x7fff && this.#native[cr2] >>> 0 > LAST_64;
+      const known = (test.lenient & Lenient.EMULATED) !== 0 || atEnd;
       return upper || known && vector === GENERAL_PROTECTION;
     }
     if (native !== INVALID_OPCODE || upper) return upper && native === INVALID_OPCODE;
