@@ -52,6 +52,7 @@ const RECIPES = {
   assist: { link: "multiboot" },
   smp: { link: "multiboot" },
   timer: { link: "multiboot" },
+  generator: { link: "multiboot" },
   linuxboot: { link: "rom", folder: LINUXBOOT, optionRom: true },
 } as const satisfies Record<string, Recipe>;
 
