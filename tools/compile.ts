@@ -11,6 +11,12 @@ import { ROOT } from "./run.ts";
 export const EXECUTABLE = `${ROOT}dist/denovisor`;
 
 /**
+ * Decoded instructions outlive V8's young generation, which would grow because of that, to 50 MB that
+ * are of no use.
+ */
+const V8_FLAGS = "--v8-flags=--max-semi-space-size=8";
+
+/**
  * Compiles denovisor into `output`. Gives undefined when all went well, else why not.
  */
 export async function compile(output: string): Promise<string | undefined> {
@@ -23,7 +29,7 @@ export async function compile(output: string): Promise<string | undefined> {
     args: [
       // All permissions: libkvm-shim needs --allow-ffi, beside which the others protect nothing, and
       // without them Deno refuses paths below /dev and /proc, such as /dev/fd/63 for a kernel.
-      ...["compile", "--quiet", "--no-check", "--allow-all", "--output", output],
+      ...["compile", "--quiet", "--no-check", "--allow-all", V8_FLAGS, "--output", output],
       ...[SHIM_LIBRARY.pathname, ...await workers()].map((path) => `--include=${path}`),
       `${ROOT}src/main.ts`,
     ],

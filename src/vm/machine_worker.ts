@@ -8,6 +8,7 @@
 import { asDenovisorError } from "../base/errors.ts";
 import { TraceFile } from "../base/trace_file.ts";
 import { RingReader, RingWriter } from "../base/ring.ts";
+import type { BootSource } from "../boot/boot.ts";
 import type { CpuidLeaf } from "../cpu/cpuid.ts";
 import type { MmioBus } from "../engine/cpu_bus.ts";
 import { KvmControl } from "../engine/kvm/control.ts";
@@ -30,6 +31,7 @@ function host(setup: MachineSetup): MachineMessage {
   try {
     using trace = jitTraceOf(setup);
     using machine = build(setup, trace);
+    if (setup.firmware === undefined) release(setup.source);
     post({ type: "ready", description: machine.entry.description });
     return { type: "ended", outcome: machine.run(), engineStats: machine.engine.stats() };
   } catch (error) {
@@ -70,6 +72,13 @@ function build(setup: MachineSetup, trace: TraceFile | undefined): Machine {
     setAlarm: (epochMs) => alarm.set(epochMs),
     activity: shared.activity,
   });
+}
+
+/** Gives back what files took that are in guest RAM now: they were sent here, nobody else has them. */
+function release({ kernel, initrds = [] }: BootSource): void {
+  for (const { bytes } of kernel === undefined ? initrds : [kernel, ...initrds]) {
+    if (bytes.buffer instanceof ArrayBuffer && !bytes.buffer.detached) bytes.buffer.transfer(0);
+  }
 }
 
 function makerOf(

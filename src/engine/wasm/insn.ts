@@ -34,6 +34,17 @@ export type EaKind = typeof EaKind[keyof typeof EaKind];
 /** REP and REPNE prefixes. */
 export const Rep = { NONE: 0, REPNE: 0xf2, REP: 0xf3 } as const;
 
+/** Places in `Insn.#rare`; bits 10:0 are the x87 opcode. */
+const Rare = {
+  VVVV: 11,
+  ADDR_SIZE: 15,
+  REP: 19,
+  LOCK: 21,
+  ENDS: 22,
+  RIP_RELATIVE: 23,
+  MEM_WRITE: 24,
+} as const;
+
 /** A decoded instruction. */
 export class Insn {
   /** What the interpreter calls. */
@@ -47,17 +58,11 @@ export class Insn {
   next = 0;
   /** Operand size in bytes: 2, 4 or 8 (1 for byte forms). */
   opSize = 4;
-  /** Address size in bytes: 2, 4 or 8. */
-  addrSize = 4;
 
   /** ModRM.reg with REX.R, 0 to 15; the opcode's digit for groups. */
   reg = 0;
   /** ModRM.rm with REX.B, 0 to 15, when it is a register; the register in the opcode likewise. */
   rm = 0;
-  /** Bits 2:0 of the opcode and the ModRM byte, as the x87 FPU keeps them (SDM 1 §8.1.9). */
-  x87Opcode = 0;
-  /** VEX.vvvv. */
-  vvvv = 0;
   /** The r/m operand is in memory. */
   isMem = false;
 
@@ -73,8 +78,6 @@ export class Insn {
   /** Immediate, sign-extended to 64 bits. A relative branch's displacement. */
   immLo = 0;
   immHi = 0;
-  /** ENTER's second immediate; the selector of a far pointer. */
-  imm2 = 0;
 
   ea: EaKind = EaKind.BASE_DISP;
   /** Word index in `s` of the base register, or NONE; and so with `index`. */
@@ -84,19 +87,102 @@ export class Insn {
   scale = 0;
   disp = 0;
   dispHi = 0;
-  /** `disp` is relative to `Cpu.codeBase`. */
-  ripRelative = false;
   /** Segment of the memory operand (`Seg`), overrides applied. */
   seg = 3;
-  /** Bytes that the memory operand has, and whether it is written: for segment checks. */
-  memSize = 0;
-  memWrite = false;
+
+  // There are hundreds of thousands of these, and a field takes 8 bytes: what is small and not asked
+  // for all the time shares two of them.
+  #rare = 4 << Rare.ADDR_SIZE;
+  #sizes = 0;
+
+  /** Bits 2:0 of the opcode and the ModRM byte, as the x87 FPU keeps them (SDM 1 §8.1.9). */
+  get x87Opcode(): number {
+    return this.#rare & 0x7ff;
+  }
+  set x87Opcode(value: number) {
+    this.#rare = this.#rare & ~0x7ff | value;
+  }
+
+  /** VEX.vvvv. */
+  get vvvv(): number {
+    return this.#rare >>> Rare.VVVV & 15;
+  }
+  set vvvv(value: number) {
+    this.#rare = this.#rare & ~(15 << Rare.VVVV) | value << Rare.VVVV;
+  }
+
+  /** Address size in bytes: 2, 4 or 8. */
+  get addrSize(): number {
+    return this.#rare >>> Rare.ADDR_SIZE & 15;
+  }
+  set addrSize(value: number) {
+    this.#rare = this.#rare & ~(15 << Rare.ADDR_SIZE) | value << Rare.ADDR_SIZE;
+  }
 
   /** `Rep`: the last of the prefixes F2 and F3. */
-  rep = 0;
-  lock = false;
+  get rep(): number {
+    const low = this.#rare >>> Rare.REP & 3;
+    return low === 0 ? Rep.NONE : Rep.REPNE & ~3 | low;
+  }
+  set rep(value: number) {
+    this.#rare = this.#rare & ~(3 << Rare.REP) | (value & 3) << Rare.REP;
+  }
+
+  /** The prefix LOCK. */
+  get lock(): boolean {
+    return this.#has(Rare.LOCK);
+  }
+  set lock(value: boolean) {
+    this.#put(Rare.LOCK, value);
+  }
+
   /** The last of its block: see `RowOptions.ends`. */
-  ends = false;
+  get ends(): boolean {
+    return this.#has(Rare.ENDS);
+  }
+  set ends(value: boolean) {
+    this.#put(Rare.ENDS, value);
+  }
+
+  /** `disp` is relative to `Cpu.codeBase`. */
+  get ripRelative(): boolean {
+    return this.#has(Rare.RIP_RELATIVE);
+  }
+  set ripRelative(value: boolean) {
+    this.#put(Rare.RIP_RELATIVE, value);
+  }
+
+  /** Whether the memory operand is written: for segment checks. */
+  get memWrite(): boolean {
+    return this.#has(Rare.MEM_WRITE);
+  }
+  set memWrite(value: boolean) {
+    this.#put(Rare.MEM_WRITE, value);
+  }
+
+  /** Bytes that the memory operand has: for segment checks. */
+  get memSize(): number {
+    return this.#sizes >>> 16;
+  }
+  set memSize(value: number) {
+    this.#sizes = this.#sizes & 0xffff | value << 16;
+  }
+
+  /** ENTER's second immediate; the selector of a far pointer. */
+  get imm2(): number {
+    return this.#sizes & 0xffff;
+  }
+  set imm2(value: number) {
+    this.#sizes = this.#sizes & ~0xffff | value & 0xffff;
+  }
+
+  #has(bit: number): boolean {
+    return (this.#rare >>> bit & 1) !== 0;
+  }
+
+  #put(bit: number, value: boolean): void {
+    this.#rare = value ? this.#rare | 1 << bit : this.#rare & ~(1 << bit);
+  }
 }
 
 function unset(): void {
