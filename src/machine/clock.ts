@@ -29,7 +29,7 @@ export interface InstructionCounter {
 const MAX_SLEEP_MS = 1000;
 /** Instructions of a slice: a few milliseconds, so that nobody waits long for a look at signals. */
 const REAL_SLICE = 50_000;
-const VIRTUAL_SLICE = 50_000;
+const VIRTUAL_SLICE = 100_000;
 /** A deadline that is nearer than a slice may take, and the instructions of a slice before it. */
 const NEAR_NS = 5_000_000;
 const NEAR_SLICE = 5_000;

@@ -71,6 +71,11 @@ export class CodePage {
   #longest = 0;
   /** How often translated code has been dropped. */
   retranslations = 0;
+  /**
+   * By offset of an instruction in translated code: how often the accesses that begin with its own have
+   * not lain in one page.
+   */
+  readonly crossings = new Map<number, number>();
   /** Offsets of the instructions that are part of some region. */
   readonly translated = new Set<number>();
 

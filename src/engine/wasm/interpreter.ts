@@ -48,8 +48,11 @@ export class Interpreter {
   constructor(guest: GuestMmu, jit?: JitOptions) {
     this.#guest = guest;
     if (jit === undefined) return;
-    const execute = (cpu: Cpu, block: Block) => this.#execute(cpu, block, 1);
-    this.#translator = new Translator(guest.ram, execute, jit);
+    const stepper = {
+      execute: (cpu: Cpu, block: Block) => this.#execute(cpu, block, 1),
+      step: (cpu: Cpu) => void this.#step(cpu),
+    };
+    this.#translator = new Translator(guest.ram, stepper, jit);
     guest.code.onDropped = (page) => this.#translator!.drop(page);
   }
 

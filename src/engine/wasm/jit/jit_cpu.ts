@@ -4,7 +4,7 @@ import { Seg } from "../../../cpu/state.ts";
 import { Activity } from "../../activity.ts";
 import type { Block, CodePage } from "../block.ts";
 import { CodeSize, type Cpu, Word } from "../cpu.ts";
-import { FlagKind, Jit, MODE_CPL, RANGE, Status } from "./layout.ts";
+import { FETCHED_SITE, FlagKind, Jit, MODE_CPL, RANGE, Status } from "./layout.ts";
 import { NAMESPACE, PRIVATE_NAME, RAM_NAME, TABLE_NAME } from "./module_writer.ts";
 import type { Region } from "./region.ts";
 import type { RuntimeExports } from "./runtime.ts";
@@ -20,8 +20,9 @@ const MODE_32 = 1 << 26;
 /** Segments that 32-bit code must have flat: bits by `Seg`. */
 const FLAT = 1 << Seg.ES | 1 << Seg.CS | 1 << Seg.SS | 1 << Seg.DS;
 const FLAT_WRITE = FLAT & ~(1 << Seg.CS);
-/** The offset in a page. */
-const OFFSET = 4095;
+/** Bytes of a page, and the mask of the offset in one. */
+const PAGE = 4096;
+const OFFSET = PAGE - 1;
 /** The mode of a vCPU whose code is not translated: 16-bit code, or segments that are not flat. */
 export const NO_MODE = 0;
 
@@ -37,8 +38,16 @@ export function modeOf(cpu: Cpu): number {
 /** Functions by which a table grows. */
 const TABLE_STEP = 1024;
 
-/** Interprets the one instruction of a block. */
-export type Execute = (cpu: Cpu, block: Block) => void;
+/** The interpreter, as translated code needs it. */
+export interface Stepper {
+  /** Interprets the one instruction of a block. */
+  execute(cpu: Cpu, block: Block): void;
+  /** Fetches and interprets the instruction at RIP; ends what shadow its predecessor has cast. */
+  step(cpu: Cpu): void;
+}
+
+/** Told of accesses, from the one at an offset in a page on, that have not lain in one page. */
+export type OnCrossing = (page: CodePage, offset: number) => void;
 
 /** See above. */
 export class JitCpu {
@@ -47,7 +56,10 @@ export class JitCpu {
   readonly #imports: WebAssembly.Imports;
   readonly #exports: RuntimeExports;
   readonly #sites: readonly (Block | undefined)[];
-  readonly #execute: Execute;
+  readonly #stepper: Stepper;
+  readonly #onCrossing: OnCrossing;
+  /** The access that has been missed was one of a range across pages. */
+  #hasCrossed = false;
   /** Budget at the last crossing of the border. */
   #given = 0;
   /** Code whose access has just not been found in the TLB and is left to the interpreter. */
@@ -64,12 +76,14 @@ export class JitCpu {
     ram: WebAssembly.Memory,
     runtime: WebAssembly.Module,
     sites: readonly (Block | undefined)[],
-    execute: Execute,
+    stepper: Stepper,
+    onCrossing: OnCrossing,
   ) {
     this.cpu = cpu;
     cpu.s[Jit.SHARES / 4] = cpu.isAlone ? 0 : 1;
     this.#sites = sites;
-    this.#execute = execute;
+    this.#stepper = stepper;
+    this.#onCrossing = onCrossing;
     this.table = new WebAssembly.Table({ element: "anyfunc", initial: 1 });
     const memories = { [PRIVATE_NAME]: cpu.memory, [RAM_NAME]: ram, [TABLE_NAME]: this.table };
     const { exports } = new WebAssembly.Instance(runtime, {
@@ -127,7 +141,13 @@ export class JitCpu {
       return status;
     }
     this.#save();
-    if (status === Status.BAIL) this.bails++;
+    if (status === Status.BAIL) {
+      this.bails++;
+      if (this.#hasCrossed) {
+        this.#hasCrossed = false;
+        if (this.missedIn !== undefined) this.#onCrossing(this.missedIn, s[Word.RIP] & OFFSET);
+      }
+    }
     return status;
   }
 
@@ -166,12 +186,19 @@ export class JitCpu {
     this.#save();
     if (cpu.budget <= 0) return 0;
     this.steps++;
-    cpu.codeBaseLo = s[Word.RIP] & ~OFFSET;
-    cpu.codeBaseHi = s[Word.RIP + 1];
-    const block = this.#sites[s[Jit.SITE / 4]]!;
-    cpu.block = block;
+    const site = s[Jit.SITE / 4];
     try {
-      this.#execute(cpu, block);
+      if (site === FETCHED_SITE) this.#stepper.step(cpu);
+      else {
+        cpu.codeBaseLo = s[Word.RIP] & ~OFFSET;
+        cpu.codeBaseHi = s[Word.RIP + 1];
+        cpu.block = this.#sites[site]!;
+        this.#stepper.execute(cpu, cpu.block);
+      }
+      // An interrupt shadow lasts for one instruction.
+      if (cpu.shadow !== 0 && cpu.attention === 0 && cpu.budget > 0 && !cpu.stepping) {
+        this.#stepper.step(cpu);
+      }
     } catch (error) {
       this.#error = error;
       return 0;
@@ -191,8 +218,10 @@ export class JitCpu {
     const cr2Hi = cpu.s[Word.CR2 + 1];
     // As it was fetched: the fill may change what its address means.
     const page = cpu.paging.code.find(cpu.s[Word.RIP], cpu.s[Word.RIP + 1], cpu.cpl === 3);
+    const bytes = Math.abs(width) % RANGE;
+    this.#hasCrossed = Math.abs(width) > RANGE && (lo & OFFSET) + bytes > PAGE;
     try {
-      const filled = cpu.paging.fill(lo, hi, Math.abs(width) % RANGE, width < 0);
+      const filled = cpu.paging.fill(lo, hi, bytes, width < 0);
       if (filled && cpu.attention === 0) return 0;
     } catch {
       // Whatever it is, the interpreter will find it again.

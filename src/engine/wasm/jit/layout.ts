@@ -30,6 +30,9 @@ export const Jit = {
 /** Added to the width of an access that is a range of several ones. */
 export const RANGE = 1024;
 
+/** `Jit.SITE` of an instruction that crosses into the next page: it is fetched each time. */
+export const FETCHED_SITE = -1;
+
 /** Place of the CPL in bits 63:32 of `Jit.MODE`. */
 export const MODE_CPL = 27;
 

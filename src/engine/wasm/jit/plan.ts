@@ -31,7 +31,7 @@ export interface PlannedBlock {
   readonly isEntry: boolean;
 }
 
-/** Blocks in the order of their offsets; undefined when not even the first instruction can be emitted. */
+/** Blocks in the order of their offsets; undefined when the first one has gone. */
 export function planRegion(
   page: CodePage,
   start: number,
@@ -55,7 +55,7 @@ export function planRegion(
   /** Takes over the decoded instructions at `offset`. */
   const take = (offset: number): boolean => {
     const block = page.at(offset);
-    if (block === undefined || block.tail !== undefined) return false;
+    if (block === undefined) return false;
     for (const insn of block.insns) insns.set(insn.offset, insn);
     return true;
   };
@@ -70,6 +70,7 @@ export function planRegion(
       }
       total++;
       const { next } = insn;
+      if (crosses(insn)) break;
       if (isBranch(insn, is64)) {
         const { mnemonic, operands } = insn.row!;
         if (operands[0]?.startsWith("J") && isHot(targetOf(insn))) lead(targetOf(insn));
@@ -86,7 +87,7 @@ export function planRegion(
   }
   const blocks = [...leaders].sort((a, b) => a - b)
     .map((offset) => blockAt(offset, insns, leaders, entries.has(offset), is64))
-    .filter(({ insns, steps }) => insns.length > (steps ? 1 : 0));
+    .filter(({ insns }) => insns.length > 0);
   return blocks.some(({ offset }) => offset === start) ? blocks : undefined;
 }
 
@@ -103,6 +104,7 @@ function blockAt(
     const insn = all.get(offset);
     if (insn === undefined || (offset !== start && leaders.has(offset))) break;
     insns.push(insn);
+    if (crosses(insn)) return { offset: start, insns, steps: true, falls: false, isEntry };
     if (isBranch(insn, is64)) {
       if (!isConditional(insn)) {
         return { offset: start, insns, steps: false, falls: false, isEntry };
@@ -113,4 +115,9 @@ function blockAt(
     offset = insn.next;
   }
   return { offset: start, insns, steps: false, falls: true, isEntry };
+}
+
+/** Whether the instruction goes on in the next page, whose bytes may be others each time. */
+export function crosses(insn: Insn): boolean {
+  return insn.next > PAGE;
 }

@@ -1,17 +1,17 @@
 /** A region's function: its blocks, and how control goes from one to the other. */
 
 import type { Insn } from "../insn.ts";
-import { groupAccesses } from "./accesses.ts";
+import { type Access, groupAccesses } from "./accesses.ts";
 import { Emitter, regionFunction } from "./emitter.ts";
 import { emitBranch, isBranch, isConditional } from "./emit/branch.ts";
 import { emissionOf, widthOf } from "./emit/table.ts";
 import { Memory } from "./code_writer.ts";
-import { Jit, Status } from "./layout.ts";
+import { FETCHED_SITE, Jit, Status } from "./layout.ts";
 import { findLoops, type Loops, NO_LOOP } from "./loops.ts";
 import { Local } from "./locals.ts";
 import type { FunctionCode } from "./module_writer.ts";
 import { Op } from "./opcodes.ts";
-import type { PlannedBlock } from "./plan.ts";
+import { crosses, type PlannedBlock } from "./plan.ts";
 
 /** The depths, in WebAssembly blocks, of what is around all of a region's blocks. */
 const EXIT = 1;
@@ -23,6 +23,8 @@ const OFFSET_MASK = 0xffff;
 
 /** Gives an instruction that is to be interpreted a number. */
 export type SiteOf = (insn: Insn) => number;
+/** Whether the accesses that an instruction begins with its own have crossed pages again and again. */
+export type IsSplit = (insn: Insn) => boolean;
 
 /** A region's function, and where it can be entered. */
 export interface RegionCode {
@@ -38,8 +40,9 @@ export function regionCode(
   blocks: readonly PlannedBlock[],
   is64: boolean,
   siteOf: SiteOf,
+  isSplit: IsSplit = () => false,
 ): RegionCode {
-  return new RegionWriter(blocks, is64, siteOf).write();
+  return new RegionWriter(blocks, is64, siteOf, isSplit).write();
 }
 
 /** A block, or a loop from its first to its last block. */
@@ -57,6 +60,7 @@ class RegionWriter {
   readonly #e: Emitter;
   readonly #blocks: readonly PlannedBlock[];
   readonly #siteOf: SiteOf;
+  readonly #isSplit: IsSplit;
   readonly #loops: Loops;
   readonly #positions: ReadonlyMap<number, number>;
   /** By block: depth of the label that leads to its beginning, as long as there is one. */
@@ -66,10 +70,16 @@ class RegionWriter {
   /** By block that the switch knows: its number there. */
   readonly #entries = new Map<number, number>();
 
-  constructor(blocks: readonly PlannedBlock[], is64: boolean, siteOf: SiteOf) {
+  constructor(
+    blocks: readonly PlannedBlock[],
+    is64: boolean,
+    siteOf: SiteOf,
+    isSplit: IsSplit,
+  ) {
     this.#e = new Emitter(is64);
     this.#blocks = blocks;
     this.#siteOf = siteOf;
+    this.#isSplit = isSplit;
     this.#loops = findLoops(blocks);
     this.#positions = new Map(blocks.map(({ offset }, position) => [offset, position]));
   }
@@ -175,7 +185,11 @@ class RegionWriter {
   }
 
   #writeBlock(position: number): void {
-    emitBlock(this.#e, this.#blocks[position], this.#siteOf, (offset) => this.#goTo(offset));
+    const block = this.#blocks[position];
+    const accesses = block.insns.some(this.#isSplit)
+      ? []
+      : groupAccesses(block.insns, this.#e.is64);
+    emitBlock(this.#e, block, accesses, this.#siteOf, (offset) => this.#goTo(offset));
   }
 
   #goTo(offset: number): void {
@@ -238,6 +252,7 @@ function bail(e: Emitter): void {
 function emitBlock(
   e: Emitter,
   block: PlannedBlock,
+  accesses: readonly (Access | undefined)[],
   siteOf: SiteOf,
   goTo: (offset: number) => void,
 ): void {
@@ -249,7 +264,6 @@ function emitBlock(
   e.counted = steps ? insns.length - 1 : insns.length;
   if (e.counted > 0) takeBudget(e);
   const wanted = wantedFlags(insns, e.is64);
-  const accesses = groupAccesses(insns, e.is64);
   let next = offset;
   let ended = false;
   for (let i = 0; i < insns.length; i++) {
@@ -261,7 +275,7 @@ function emitBlock(
     next = insn.next;
     if (steps && i === insns.length - 1) {
       code.i32(0);
-      code.i32(siteOf(insn));
+      code.i32(crosses(insn) ? FETCHED_SITE : siteOf(insn));
       code.access(Op.I32_STORE, Memory.PRIVATE, Jit.SITE);
       e.exitTo(insn.offset, Status.STEP);
       ended = true;

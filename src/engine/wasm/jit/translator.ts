@@ -4,7 +4,7 @@ import { Activity } from "../../activity.ts";
 import { Block, type CodePage } from "../block.ts";
 import { CodeSize, type Cpu, Word } from "../cpu.ts";
 import type { Insn } from "../insn.ts";
-import { type Execute, JitCpu, modeOf, NO_MODE } from "./jit_cpu.ts";
+import { JitCpu, modeOf, NO_MODE } from "./jit_cpu.ts";
 import type { Status } from "./layout.ts";
 import { type FunctionCode, writeModule } from "./module_writer.ts";
 import { planRegion } from "./plan.ts";
@@ -28,6 +28,11 @@ const PATCHES = 4;
 const MAX_DELAY = 8;
 /** Bytes of a page. */
 const PAGE = 4096;
+/**
+ * Accesses that were to lie in one page and did not, after which they are translated one by one: where
+ * a stack frame lies across pages, they never will.
+ */
+const CROSSINGS = 8;
 /** Index of the first function in the tables: 0 is none. */
 const FIRST_INDEX = 1;
 /** Functions in a table at most. */
@@ -75,7 +80,7 @@ interface Made {
 export class Translator {
   readonly #threshold: number;
   readonly #ram: WebAssembly.Memory;
-  readonly #execute: Execute;
+  readonly #stepper: Stepper;
   readonly #maxBytes: number;
   readonly #runtime = new WebAssembly.Module(runtimeModule());
   readonly #cpus: JitCpu[] = [];
@@ -92,9 +97,9 @@ export class Translator {
   #milliseconds = 0;
   readonly #trace: JitTrace | undefined;
 
-  constructor(ram: WebAssembly.Memory, execute: Execute, options: JitOptions) {
+  constructor(ram: WebAssembly.Memory, stepper: Stepper, options: JitOptions) {
     this.#ram = ram;
-    this.#execute = execute;
+    this.#stepper = stepper;
     this.#threshold = options.threshold ?? THRESHOLD;
     this.#maxBytes = options.maxBytes;
     const { trace } = options;
@@ -117,8 +122,8 @@ export class Translator {
   /** A block is about to be interpreted; true when it has been translated at that. */
   count(cpu: Cpu, block: Block): boolean {
     const { page } = block;
+    const entries = ++block.entries;
     if (page !== undefined && block.tail === undefined) {
-      const entries = ++block.entries;
       const threshold = this.#thresholdOf(page);
       if (entries === threshold || entries === threshold * INSIDE) {
         this.#request(cpu, block, page, entries > threshold);
@@ -147,6 +152,17 @@ export class Translator {
   #thresholdOf(page: CodePage): number {
     const again = Math.min(Math.max(page.retranslations - PATCHES, 0), MAX_DELAY);
     return this.#threshold << again;
+  }
+
+  /** Accesses that begin with the instruction at `offset` have not lain in one page. */
+  #crossed(page: CodePage, offset: number): void {
+    const count = (page.crossings.get(offset) ?? 0) + 1;
+    page.crossings.set(offset, count);
+    if (count !== CROSSINGS) return;
+    for (const [other, times] of page.crossings) {
+      if (times > 1) page.crossings.set(other, CROSSINGS);
+    }
+    this.drop(page);
   }
 
   /** The page's code has changed, or its blocks have been forgotten. */
@@ -192,7 +208,8 @@ export class Translator {
       this.#ram,
       this.#runtime,
       this.#sites,
-      this.#execute,
+      this.#stepper,
+      (page, offset) => this.#crossed(page, offset),
     );
   }
 
@@ -221,7 +238,12 @@ export class Translator {
       if (blocks === undefined) continue;
       const sites: number[] = [];
       const emitStart = performance.now();
-      const { code, entries, reach } = regionCode(blocks, is64, (insn) => this.#site(insn, sites));
+      const { code, entries, reach } = regionCode(
+        blocks,
+        is64,
+        (insn) => this.#site(insn, sites),
+        ({ offset }) => (page.crossings.get(offset) ?? 0) >= CROSSINGS,
+      );
       functions.push(code);
       for (const { insns } of blocks) {
         for (const { offset } of insns) page.translated.add(offset);
