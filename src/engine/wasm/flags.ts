@@ -21,9 +21,14 @@ export function ioPrivilege(cpu: Cpu): number {
 export function changeFlags(cpu: Cpu, flags: number, mask: number): void {
   const { s } = cpu;
   const changed = mask & EXISTING;
-  if ((mask & flags & ~s[Word.RFLAGS] & Flag.IF) !== 0) cpu.attention |= Attention.INTERRUPT;
+  if ((mask & flags & ~s[Word.RFLAGS] & Flag.IF) !== 0) interruptsOn(cpu);
   s[Word.RFLAGS] = s[Word.RFLAGS] & ~changed | flags & changed | 2;
   cpu.setStatusFlags(flags);
+}
+
+/** RFLAGS.IF goes on: an interrupt that has waited for that wants attention. */
+export function interruptsOn(cpu: Cpu): void {
+  if (cpu.apic.hasInterrupt()) cpu.attention |= Attention.INTERRUPT;
 }
 
 /** The flags that POPF with operands of `size` bytes may write at this level (SDM 2B, POPF). */

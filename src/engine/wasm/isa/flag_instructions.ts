@@ -1,9 +1,9 @@
 /** PUSHF, POPF, CLI, STI, CLAC, STAC (SDM 2A, 2B). */
 
-import { Attention, type Cpu, Flag, Word } from "../cpu.ts";
+import { type Cpu, Flag, Word } from "../cpu.ts";
 import { updateStepping } from "../debug.ts";
 import { Vector } from "../exception.ts";
-import { changeFlags, flagsOfPop, ioPrivilege } from "../flags.ts";
+import { changeFlags, flagsOfPop, interruptsOn, ioPrivilege } from "../flags.ts";
 import type { Insn } from "../insn.ts";
 import { updateTlbSets } from "../modes.ts";
 import { pop, push } from "../stack.ts";
@@ -41,7 +41,7 @@ function sti(cpu: Cpu): void {
   if ((s[Word.RFLAGS] & Flag.IF) !== 0) return;
   s[Word.RFLAGS] |= Flag.IF;
   cpu.shadow |= STI;
-  cpu.attention |= Attention.INTERRUPT;
+  interruptsOn(cpu);
 }
 
 function clac(cpu: Cpu): void {

@@ -2,8 +2,9 @@
 
 import { Cr0, Efer } from "../../../cpu/modes.ts";
 import { Reg, Seg, SegField, State } from "../../../cpu/state.ts";
-import { Attention, type Cpu, Flag, STATUS_FLAGS, Word } from "../cpu.ts";
+import { type Cpu, Flag, STATUS_FLAGS, Word } from "../cpu.ts";
 import { Vector } from "../exception.ts";
+import { interruptsOn } from "../flags.ts";
 import type { Insn } from "../insn.ts";
 import { isCanonical, updateModes } from "../modes.ts";
 import { msrWord } from "./msr.ts";
@@ -80,9 +81,7 @@ function sysret(cpu: Cpu, insn: Insn): void {
   setFlatSegment(cpu, Seg.CS, code, (to64 ? CODE64 : CODE32) | USER);
   setFlatSegment(cpu, Seg.SS, (selector + 8) | 3, DATA32 | USER);
   updateModes(cpu);
-  if ((s[Word.RFLAGS] & Flag.IF) !== 0 && cpu.apic.hasInterrupt()) {
-    cpu.attention |= Attention.INTERRUPT;
-  }
+  if ((s[Word.RFLAGS] & Flag.IF) !== 0) interruptsOn(cpu);
 }
 
 /** The selector in IA32_SYSENTER_CS, or raises #GP(0): none, or real mode. */

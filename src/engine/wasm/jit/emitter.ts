@@ -31,7 +31,7 @@ const LOCALS: FunctionCode["locals"] = [
 const LOCALS_WITH_XMM: FunctionCode["locals"] = [...LOCALS, [16, Type.V128]];
 
 /** Functions that every region's module imports, by their indices. */
-export const Imported = { MISS: 0, FLAGS: 1, FLOATS: 2 } as const;
+export const Imported = { MISS: 0, FLAGS: 1, FLOATS: 2, STRINGS: 3 } as const;
 
 /** How a narrow value fills the 64 bits in which it is worked on. */
 export const Extend = {

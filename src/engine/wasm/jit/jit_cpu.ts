@@ -94,8 +94,8 @@ export class JitCpu {
       },
     });
     this.#exports = exports as unknown as RuntimeExports;
-    const { miss, flags, floats } = exports;
-    this.#imports = { [NAMESPACE]: { ...memories, miss, flags, floats } };
+    const { miss, flags, floats, strings } = exports;
+    this.#imports = { [NAMESPACE]: { ...memories, miss, flags, floats, strings } };
   }
 
   /** Puts the functions of a region's batch into the table. */

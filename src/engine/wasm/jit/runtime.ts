@@ -9,11 +9,20 @@ import { floatRule } from "./float_rules.ts";
 import { FlagKind, Jit, JUMP_BITS, JUMP_BYTES, JUMPS_AT, LOW_32, Status } from "./layout.ts";
 import { type FunctionCode, type Signature, writeModule } from "./module_writer.ts";
 import { Op, Type } from "./opcodes.ts";
+import { stringRule } from "./string_rules.ts";
 
-const { I32, I64, F64 } = Type;
+const { I32, I64, F64, V128 } = Type;
 
 /** Types of functions, by their indices in all modules. */
-export const Types = { REGION: 0, MISS: 1, FLAGS: 2, GET: 3, FILL: 4, FLOATS: 5 } as const;
+export const Types = {
+  REGION: 0,
+  MISS: 1,
+  FLAGS: 2,
+  GET: 3,
+  FILL: 4,
+  FLOATS: 5,
+  STRINGS: 6,
+} as const;
 /** @see Types */
 export const SIGNATURES: readonly Signature[] = [
   { params: [I32], results: [I32] },
@@ -22,6 +31,7 @@ export const SIGNATURES: readonly Signature[] = [
   { params: [], results: [I32] },
   { params: [I32, I32, I32], results: [I32] },
   { params: [I32, F64, F64, F64], results: [I32] },
+  { params: [V128, V128, I32], results: [I32] },
 ];
 
 /** What the runtime offers. */
@@ -36,6 +46,8 @@ export interface RuntimeExports {
   readonly miss: WebAssembly.ExportValue;
   /** `floatRule`; for regions. */
   readonly floats: WebAssembly.ExportValue;
+  /** `stringRule`; for regions. */
+  readonly strings: WebAssembly.ExportValue;
 }
 
 /** The module of the runtime. */
@@ -44,7 +56,14 @@ export function runtimeModule(): Uint8Array<ArrayBuffer> {
     types: SIGNATURES,
     // `step` interprets an instruction: 1 to go on. `fill`: see `Miss`.
     imports: [["step", Types.GET], ["fill", Types.FILL]],
-    functions: [dispatcher(), statusFlags(), flags(), miss(), floatRule(Types.FLOATS)],
+    functions: [
+      dispatcher(),
+      statusFlags(),
+      flags(),
+      miss(),
+      floatRule(Types.FLOATS),
+      stringRule(Types.STRINGS),
+    ],
   });
 }
 const Imported = { STEP: 0, FILL: 1 } as const;

@@ -4,7 +4,7 @@ import { Activity } from "../../activity.ts";
 import { Block, type CodePage } from "../block.ts";
 import { CodeSize, type Cpu, Word } from "../cpu.ts";
 import type { Insn } from "../insn.ts";
-import { JitCpu, modeOf, NO_MODE } from "./jit_cpu.ts";
+import { JitCpu, modeOf, NO_MODE, type Stepper } from "./jit_cpu.ts";
 import type { Status } from "./layout.ts";
 import { type FunctionCode, writeModule } from "./module_writer.ts";
 import { planRegion } from "./plan.ts";
@@ -43,6 +43,7 @@ export const IMPORTS = [
   ["miss", Types.MISS],
   ["flags", Types.FLAGS],
   ["floats", Types.FLOATS],
+  ["strings", Types.STRINGS],
 ] as const;
 
 /** Options of a translator. */

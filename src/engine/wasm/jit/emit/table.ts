@@ -17,6 +17,7 @@ import { MULTIPLY } from "./multiply.ts";
 import { SHIFTS } from "./shift.ts";
 import { STACK } from "./stack.ts";
 import { STRING } from "./string.ts";
+import { STRING_COMPARE } from "./string_compare.ts";
 import { SYSTEM } from "./system.ts";
 import { VECTOR_INTEGER } from "./vector_integer.ts";
 import { VECTOR_MOVE } from "./vector_move.ts";
@@ -44,6 +45,7 @@ const EMISSIONS = new Map<string, Emission>(
     SHIFTS,
     STACK,
     STRING,
+    STRING_COMPARE,
     SYSTEM,
     VECTOR_INTEGER,
     VECTOR_MOVE,
