@@ -1,7 +1,7 @@
 /** A region's function: its blocks, and how control goes from one to the other. */
 
 import type { Insn } from "../insn.ts";
-import { type Access, groupAccesses } from "./accesses.ts";
+import { type Access, type Group, groupAccesses } from "./accesses.ts";
 import { Emitter, regionFunction } from "./emitter.ts";
 import { emitBranch, isBranch, isConditional } from "./emit/branch.ts";
 import { emissionOf, widthOf } from "./emit/table.ts";
@@ -263,7 +263,7 @@ function emitBlock(
   e.sseChecked = e.mxcsrChecked = false;
   e.counted = steps ? insns.length - 1 : insns.length;
   if (e.counted > 0) takeBudget(e);
-  const wanted = wantedFlags(insns, e.is64);
+  const wanted = wantedFlags(insns, accesses, e.is64);
   let next = offset;
   let ended = false;
   for (let i = 0; i < insns.length; i++) {
@@ -300,8 +300,13 @@ function takeBudget(e: Emitter): void {
  * By instruction, whether its flags can be seen: by another one that reads them, or where the block
  * may be left before others replace them.
  */
-function wantedFlags(insns: readonly Insn[], is64: boolean): boolean[] {
+function wantedFlags(
+  insns: readonly Insn[],
+  accesses: readonly (Access | undefined)[],
+  is64: boolean,
+): boolean[] {
   const wanted = new Array<boolean>(insns.length).fill(true);
+  const firsts = firstsOf(accesses);
   let live = true;
   for (let i = insns.length - 1; i >= 0; i--) {
     wanted[i] = live;
@@ -310,8 +315,22 @@ function wantedFlags(insns: readonly Insn[], is64: boolean): boolean[] {
     if (emission === undefined) live = true;
     else {
       if (emission.sets === "all") live = false;
-      if (emission.reads === true || emission.bails === true || insn.isMem) live = true;
+      const follows = accesses[i] !== undefined && !firsts.has(accesses[i]!);
+      const bails = (emission.bails === true || insn.isMem) && !follows;
+      if (emission.reads === true || bails) live = true;
     }
   }
   return wanted;
+}
+
+/** The first accesses of their groups, which alone can fail. */
+function firstsOf(accesses: readonly (Access | undefined)[]): Set<Access> {
+  const groups = new Set<Group>();
+  const firsts = new Set<Access>();
+  for (const access of accesses) {
+    if (access === undefined || groups.has(access.group)) continue;
+    groups.add(access.group);
+    firsts.add(access);
+  }
+  return firsts;
 }
