@@ -37,6 +37,9 @@ const NO_DIFFERENCE: Readonly<Record<string, string>> = {
   "reserved = false;": "every host sets it when it answers",
   "unsyncChildren: Int32Array = new Int32Array(0);": "replaced before there is a table",
   "core.changes++;": "the guard only asks whether the count is another one",
+  "const TABLES = 8;": "one table more is kept in reserve",
+  "const WORDS = 4;": "descriptors that stand farther apart work alike",
+  "let set = 0;": "what has no rights at all is refused to every access by guest EPT as it is",
   "TRIPLE_FAULT: 2,": "a number that stands for a name",
   ": Math.min(walker.result.level, core.maxPageLevel, context.isPae ? 2 : 3);":
     "the engine's own largest level is 3 at most",

@@ -33,6 +33,81 @@ Deno.test("without a shadow engine, a write to a tracked frame by a page walk is
   assertEquals(rig.emulated.map(({ physAddr }) => physAddr), [0x3000]);
 });
 
+Deno.test("a page walk's write to a tracked frame runs again once nobody tracks the frame", () => {
+  const rig = new Rig();
+  const slot = rig.slot(0, MIB);
+  const { writeTracking } = rig.mmu;
+  writeTracking.track(slot, 3 as Gfn);
+  writeTracking.unprotect = (gfn) => {
+    writeTracking.untrack(slot, gfn);
+    return true;
+  };
+  rig.access(0x3000, "r");
+  const code = rig.code(0x3000, "w");
+  const guestTable = 2;
+  assertEquals(rig.vcpu.pageFault(0x3000, 0, code, guestTable, rig), VcpuExit.RESUME);
+  assertEquals(rig.emulated, []);
+  assertEquals(rig.access(0x3000, "w").how, "ok");
+});
+
+Deno.test("each table that a fault makes is a cache miss", () => {
+  const rig = new Rig();
+  rig.slot(0, 4 * MIB);
+  rig.access(0, "r");
+  assertEquals(rig.stat("mmu_cache_miss"), 3, "levels 3 to 1 below the root");
+  rig.access(2 * MIB, "r");
+  assertEquals(rig.stat("mmu_cache_miss"), 4);
+});
+
+Deno.test("the last page of a block is asked for its own block when logging ends", () => {
+  const host = new HostModel(2);
+  for (let page = 512; page < 1024; page++) host.set(page, { level: 1 });
+  const rig = new Rig({}, host);
+  const slot = rig.slot(0, 4 * MIB, { logDirty: true });
+  rig.access(511 * 4096, "r");
+  rig.access(512 * 4096, "r");
+  rig.mmu.setMemslot({ ...slot, logDirty: false });
+  assertEquals(rig.entry(511 * 4096).present, false, "its block can be a large page");
+  assert(rig.entry(512 * 4096).present);
+});
+
+Deno.test("a table that is written takes the MMIO entry of any frame away", () => {
+  const rig = new ShadowRig({ paging: "4" });
+  const root = rig.space();
+  // Of this frame's entry, the halves have no bit in common.
+  rig.map(root, MIB, 0x1400);
+  rig.cr3(root);
+  assertEquals(rig.access(MIB, "r").how, "mmio");
+  const entry = rig.entry(MIB);
+  assertEquals([entry.mmio, entry.lo & entry.hi], [true, 0]);
+  const table = rig.tableFor(root, MIB, 1);
+  rig.write(table, rig.index(MIB, 1), 0n);
+  rig.vcpu.wrote(table * 4096 + rig.index(MIB, 1) * 8, 0, 8);
+  assertEquals(rig.entry(MIB).value, 0n);
+});
+
+Deno.test("a page that loses an entry as it is synchronised is flushed from every TLB", () => {
+  const flushes = [0x67n, 0n].map((flags) => {
+    const rig = new ShadowRig({ paging: "4" });
+    const root = rig.space();
+    rig.map(root, MIB, 100);
+    rig.map(root, MIB + 4096, 101);
+    const table = rig.tableFor(root, MIB, 1);
+    rig.map(root, 8 * MIB, table);
+    rig.cr3(root);
+    rig.access(MIB, "r");
+    rig.access(MIB + 4096, "r");
+    const index = rig.index(MIB, 1);
+    rig.storeEntry(8 * MIB + index * 8, flags === 0n ? 0n : 100n << 12n | flags);
+    const before = rig.stat("remote_tlb_flush");
+    rig.cr3(root);
+    rig.vcpu.prepare();
+    assertEquals(rig.entry(MIB).present, flags !== 0n);
+    return rig.stat("remote_tlb_flush") - before;
+  });
+  assertEquals(flushes[1] - flushes[0], 1);
+});
+
 Deno.test("a neighbour's entry is traced as one of level 1", () => {
   const rig = new Rig({ prefetch: true });
   rig.slot(0, MIB);

@@ -1,4 +1,4 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { TraceJson } from "../../../src/mmu/trace_json.ts";
 import { MmuTrace, TRACEPOINTS } from "../../../src/mmu/trace.ts";
 import { HostModel } from "../../support/host_model.ts";
@@ -52,6 +52,17 @@ Deno.test("a trace has one JSON object a line, with KVM's names and the time", (
   assertEquals([spte.gfn, spte.level, spte.r, spte.x, spte.u], ["0x200", 2, true, true, 1]);
   const mmio = rest.filter(({ event }) => event === "kvm_mmu_spte_requested");
   assertEquals([mmio[0].gfn, mmio[0].pfn], ["0x80fee01", "0x8000000000000000"]);
+});
+
+Deno.test("lines are written many at a time", () => {
+  const rig = new Rig({ tables: "npt" });
+  rig.slot(0, 4 * MIB);
+  const sizes: number[] = [];
+  const json = new TraceJson(rig.mmu, (bytes) => void sizes.push(bytes.length), () => 0, 4096);
+  for (let page = 0; page < 1000; page++) rig.access(page * 4096, "r");
+  json.flush();
+  assert(sizes.length < 20, `${sizes.length} writes`);
+  assert(sizes.length > 1, "but not all at once");
 });
 
 Deno.test("every tracepoint's line has exactly its fields, in KVM's order", () => {
