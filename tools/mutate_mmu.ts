@@ -40,6 +40,9 @@ const NO_DIFFERENCE: Readonly<Record<string, string>> = {
   "const TABLES = 8;": "one table more is kept in reserve",
   "const WORDS = 4;": "descriptors that stand farther apart work alike",
   "let set = 0;": "what has no rights at all is refused to every access by guest EPT as it is",
+  "writable = false;": "every host sets it when it answers",
+  "if (behind > gfn && behind < end && this.typeOf(behind) !== type) return false;":
+    "where a range ends as the block begins, the block's first type is compared with itself",
   "TRIPLE_FAULT: 2,": "a number that stands for a name",
   ": Math.min(walker.result.level, core.maxPageLevel, context.isPae ? 2 : 3);":
     "the engine's own largest level is 3 at most",

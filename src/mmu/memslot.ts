@@ -27,6 +27,8 @@ export class Memslot {
   declare readonly addressSpace: number;
   declare readonly baseGfn: Gfn;
   declare readonly frames: number;
+  /** The frame after the last. */
+  declare readonly endGfn: Gfn;
   declare readonly hostPage: number;
   declare readonly readOnly: boolean;
   /** Being deleted or moved: no new mapping may come to be. */
@@ -44,19 +46,15 @@ export class Memslot {
     this.addressSpace = addressSpace;
     this.baseGfn = compact(config.baseGfn);
     this.frames = compact(config.frames);
+    this.endGfn = compact(config.baseGfn + config.frames as Gfn);
     this.hostPage = compact(config.hostPage);
     this.readOnly = config.readOnly ?? false;
     this.dirty = config.logDirty === true ? newBitmap(config.frames) : undefined;
     this.large = new LargePageInfo(config.baseGfn, config.frames, config.hostPage);
   }
 
-  /** The frame after the last. */
-  get endGfn(): Gfn {
-    return this.baseGfn + this.frames as Gfn;
-  }
-
   contains(gfn: Gfn): boolean {
-    return gfn >= this.baseGfn && gfn - this.baseGfn < this.frames;
+    return gfn >= this.baseGfn && gfn < this.endGfn;
   }
 
   /** The host page behind `gfn`. */

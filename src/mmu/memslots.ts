@@ -32,7 +32,7 @@ export class Memslots {
   /** The slot that holds `gfn`; it may be `invalid`. */
   find(gfn: Gfn): Memslot | undefined {
     const last = this.#last;
-    if (last !== undefined && gfn >= last.baseGfn && gfn - last.baseGfn < last.frames) return last;
+    if (last !== undefined && gfn >= last.baseGfn && gfn < last.endGfn) return last;
     return this.#search(gfn);
   }
 
@@ -69,7 +69,7 @@ export class Memslots {
     }
     if (low === 0) return undefined;
     const slot = slots[low - 1];
-    if (gfn - slot.baseGfn >= slot.frames) return undefined;
+    if (gfn >= slot.endGfn) return undefined;
     this.#last = slot;
     return slot;
   }
