@@ -1,10 +1,11 @@
 /** A TLB that keeps every translation until it is told to forget it: what is not flushed shows. */
 
-import { hi32, join32, lo32 } from "../../src/base/u64.ts";
+import { type Gfn, hi32, join32, lo32 } from "../../src/base/u64.ts";
 import type { Tlb } from "../../src/mmu/host.ts";
 
 /** What a CPU has cached of one 4 KiB page. */
 export interface Cached {
+  readonly gfn: Gfn;
   readonly pfn: number;
   readonly writable: boolean;
   readonly executable: boolean;

@@ -6,6 +6,7 @@
 import { type Gfn, gfnOf, type Gpa, hi32, lo32 } from "../../src/base/u64.ts";
 import { Cr0, Cr4, Efer } from "../../src/cpu/modes.ts";
 import { Cause, VcpuExit } from "../../src/mmu/fault.ts";
+import type { Tlb } from "../../src/mmu/host.ts";
 import { tableIndex } from "../../src/mmu/level.ts";
 import { LoadResult } from "../../src/mmu/load_result.ts";
 import { Mmu } from "../../src/mmu/mmu.ts";
@@ -105,7 +106,7 @@ export class ShadowRig implements MmuEmulator {
     this.vcpu = this.createVcpu();
   }
 
-  createVcpu(): MmuVcpu {
+  createVcpu(tlb: Tlb = this.tlb): MmuVcpu {
     const tables: GuestTables = {
       words: this.memory,
       wordOf: (gfn) =>
@@ -113,7 +114,7 @@ export class ShadowRig implements MmuEmulator {
       isWritable: (gfn) => this.mmu.findMemslot(gfn)?.readOnly === false,
       markDirty: (gfn) => this.mmu.findMemslot(gfn)?.markDirty(gfn),
     };
-    const vcpu = this.mmu.createVcpu(this.tlb, tables);
+    const vcpu = this.mmu.createVcpu(tlb, tables);
     vcpu.setRole(roleOf(this.mode));
     return vcpu;
   }

@@ -92,6 +92,7 @@ class Run {
       if (kind === "w") assert(slot.dirty === undefined || slot.isDirty(gfn), `${this.last}: log`);
       const { dirty } = rig.mmu.core.format;
       tlb.pages.set(page, {
+        gfn,
         pfn: entry.pfn + inside,
         writable: entry.writable && (entry.lo & dirty) === dirty,
         executable: entry.executable,

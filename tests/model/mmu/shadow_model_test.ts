@@ -9,6 +9,7 @@ import type { Gfn } from "../../../src/base/u64.ts";
 import type { MmuOptions } from "../../../src/mmu/options.ts";
 import type { MmuVcpu } from "../../../src/mmu/vcpu.ts";
 import { BASE_PFN, HostModel } from "../../support/host_model.ts";
+import { CachedTlb } from "../../support/cached_tlb.ts";
 import { checkInvariants } from "../../support/mmu_invariants.ts";
 import type { Kind } from "../../support/mmu_rig.ts";
 import { Random, seed } from "../../support/random.ts";
@@ -51,6 +52,8 @@ class Run {
   readonly random: Random;
   readonly rig: ShadowRig;
   readonly vcpus: MmuVcpu[];
+  /** By vCPU: what it keeps until it is told otherwise. */
+  readonly #tlbs = [new CachedTlb(), new CachedTlb()];
   readonly #modes: GuestMode[];
   readonly #spaces: Space[] = [];
   /** By vCPU: the space it runs in. */
@@ -72,7 +75,7 @@ class Run {
     mmu.setMemslot({ id: 0, baseGfn: 0 as Gfn, frames: SLOT_1, hostPage: 0 });
     this.#setSlot1();
     for (let page = 1024; page < SLOT_1; page++) this.rig.host.set(page, { level: 2 });
-    this.vcpus = [this.rig.vcpu, this.rig.createVcpu()];
+    this.vcpus = this.#tlbs.map((tlb) => this.rig.createVcpu(tlb));
     this.#modes = this.vcpus.map(() => ({ paging }));
     for (let i = 0; i < SPACES; i++) this.#spaces.push(this.#makeSpace());
     this.#current = this.vcpus.map(() => 0);
@@ -165,8 +168,11 @@ class Run {
     return BigInt(gfn) << 12n | BigInt(flags) | noExec;
   }
 
-  #pickAddress(): number {
+  /** One that vCPU `index` has cached, every other time. */
+  #pickAddress(index: number): number {
     const { random } = this;
+    const { pages } = this.#tlbs[index];
+    if (pages.size > 0 && random.oneIn(2)) return random.pick([...pages.keys()].slice(-8)) * 4096;
     const offset = random.below(1024) * 4;
     if (random.oneIn(4)) return LARGE + random.below(2048) * 4096 + offset;
     return SMALL + random.below(SMALL_PAGES) * 4096 + offset;
@@ -175,7 +181,7 @@ class Run {
   #access(): void {
     const { random } = this;
     const index = random.below(this.vcpus.length);
-    const address = this.#pickAddress();
+    const address = this.#pickAddress(index);
     const kind = random.pick<Kind>(["r", "r", "w", "x"]);
     const user = random.oneIn(2);
     this.last = `${user ? "user" : "kernel"} ${kind} at 0x${address.toString(16)} by ${index}`;
@@ -188,12 +194,55 @@ class Run {
     rig.mode = this.#modes[index];
     const expected = this.#reference(index, address, kind, user);
     vcpu.prepare(); // loading roots begins to track their tables
+    const isStale = this.#stale[index][this.#current[index]];
+    this.#checkCached(index, address, isStale ? undefined : expected);
     const isTracked = this.#isTracked(expected);
     const outcome = rig.access(address, kind, user, vcpu);
     // A write to a table that translates it is tracked only from the moment of the fault on.
     const mayEmulate = kind === "w" && (isTracked || vcpu.shadow!.writesOwnTable);
-    if (!this.#stale[index][this.#current[index]]) {
-      this.#compare(expected, outcome, kind, mayEmulate);
+    if (!isStale) this.#compare(expected, outcome, kind, mayEmulate);
+    if (outcome.how === "ok") this.#cache(index, address);
+  }
+
+  /** The vCPU keeps the translation that it has used. */
+  #cache(index: number, address: number): void {
+    const { rig } = this;
+    const entry = rig.entry(address, this.vcpus[index]);
+    const page = Math.floor(address / 4096);
+    const offset = entry.level === 1 ? 0 : page % 512 ** (entry.level - 1);
+    this.#tlbs[index].pages.set(page, {
+      gfn: rig.mmu.shadow!.state.gfnOfEntry(entry.sptep) + offset as Gfn,
+      pfn: entry.pfn + offset,
+      writable: entry.writable && (entry.lo & Flag.D) !== 0,
+      executable: entry.executable,
+    });
+  }
+
+  /**
+   * What a vCPU has cached is what the host lets it do now; and what the guest does, when it has
+   * flushed since it changed its tables.
+   */
+  #checkCached(index: number, address: number, expected: ReferenceAnswer | undefined): void {
+    const { rig } = this;
+    const cached = this.#tlbs[index].at(address);
+    if (cached === undefined) return;
+    const { gfn, pfn, writable } = cached;
+    const slot = rig.mmu.findMemslot(gfn);
+    assert(slot !== undefined, `${this.last}: a stale translation of what is no memory`);
+    assert(pfn === rig.host.pfnOf(slot.hostPageOf(gfn)), `${this.last}: a stale frame`);
+    if (expected !== undefined && !("errorCode" in expected)) {
+      assertEquals(gfn as number, Number(expected.address >> 12n), `${this.last}: not flushed`);
+    }
+    if (!writable) return;
+    assert(!slot.readOnly && !slot.isTracked(gfn), `${this.last}: a stale right to write`);
+    assert(
+      slot.dirty === undefined || slot.isDirty(gfn),
+      `${this.last}: a write that is not logged`,
+    );
+    const { state } = rig.mmu.shadow!;
+    for (let at = state.firstInBucket(gfn); at !== 0; at = state.nextInBucket(at)) {
+      if (rig.mmu.core.pool.gfn[at] !== gfn || state.isDirect(at)) continue;
+      assert(state.isUnsync(at), `${this.last}: a table that is in step can be written`);
     }
   }
 
@@ -299,6 +348,8 @@ class Run {
 
   #reload(index: number, space: number, keepTlb = false): void {
     this.rig.mode = this.#modes[index];
+    // Nothing says of a cached translation which CR3 it is for.
+    if (space !== this.#current[index]) this.#tlbs[index].flush();
     assert(this.rig.cr3(this.#spaces[space].root, this.vcpus[index], keepTlb), "PDPTEs are valid");
     this.#current[index] = space;
     // A kept TLB stays stale; a root that had to be loaded anew is in step all the same.
@@ -315,7 +366,7 @@ class Run {
   #invlpg(): void {
     const { random } = this;
     const index = random.below(this.vcpus.length);
-    const address = this.#pickAddress();
+    const address = this.#pickAddress(index);
     this.last = `INVLPG of 0x${address.toString(16)} by ${index}`;
     this.rig.mode = this.#modes[index];
     this.vcpus[index].prepare();
