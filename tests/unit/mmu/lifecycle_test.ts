@@ -2,7 +2,7 @@
 
 import { assert, assertEquals, assertFalse, assertThrows } from "@std/assert";
 import { DenovisorError } from "../../../src/base/errors.ts";
-import type { Pfn } from "../../../src/base/u64.ts";
+import type { Gfn, Pfn } from "../../../src/base/u64.ts";
 import { Cause, VcpuExit } from "../../../src/mmu/fault.ts";
 import { SpteLo } from "../../../src/mmu/spte.ts";
 import { BASE_PFN, HostModel } from "../../support/host_model.ts";
@@ -310,4 +310,5 @@ Deno.test("memslots that overlap, wrap, are unaligned or too high are refused by
   assertThrows(() => rig.slot(MIB, MIB, { id: 5 }), DenovisorError, "overlaps memslot 0");
   assertEquals(rig.mmu.core.spaces[0].all.length, 1);
   rig.mmu.setMemslot({ id: 1, baseGfn: rig.gfn(4 * MIB), frames: 1, hostPage: 0 });
+  rig.mmu.setMemslot({ id: 2, baseGfn: 2 ** 28 - 2 as Gfn, frames: 2, hostPage: 0 });
 });

@@ -12,6 +12,7 @@ import { checkOptions, type MmuOptions } from "../../../src/mmu/options.ts";
 import { Acc, Access } from "../../../src/mmu/pferr.ts";
 import { PagingMode } from "../../../src/mmu/role.ts";
 import { NestedWalk, RegionTables, Walker } from "../../../src/mmu/walk/mod.ts";
+import { unpackRootRole } from "../../../src/mmu/root_role.ts";
 import { RetryGuard } from "../../../src/mmu/retry_guard.ts";
 import { isDirty, isPresent, pfnOf, SpteKind } from "../../../src/mmu/spte.ts";
 import { TABLE_WORDS } from "../../../src/mmu/table_pool.ts";
@@ -84,6 +85,19 @@ Deno.test("a table that is written takes the MMIO entry of any frame away", () =
   rig.write(table, rig.index(MIB, 1), 0n);
   rig.vcpu.wrote(table * 4096 + rig.index(MIB, 1) * 8, 0, 8);
   assertEquals(rig.entry(MIB).value, 0n);
+});
+
+Deno.test("a root that is zapped while it is pinned keeps its role, and is invalid", () => {
+  const rig = new ShadowRig({ paging: "4" });
+  const root = rig.space();
+  rig.map(root, MIB, 100);
+  rig.cr3(root);
+  rig.access(MIB, "r");
+  const table = rig.vcpu.shadow!.topTable(MIB);
+  const before = unpackRootRole(rig.mmu.shadow!.state.role(table));
+  rig.mmu.zapAll();
+  const after = unpackRootRole(rig.mmu.shadow!.state.role(table));
+  assertEquals(after, { ...before, invalid: true });
 });
 
 Deno.test("a page that loses an entry as it is synchronised is flushed from every TLB", () => {
