@@ -51,6 +51,25 @@ Deno.test("a page walk's write to a tracked frame runs again once nobody tracks 
   assertEquals(rig.access(0x3000, "w").how, "ok");
 });
 
+Deno.test("all counters begin at 0", () => {
+  const { mmu } = new Rig();
+  assertEquals(new Set(Object.values(mmu.stats())), new Set([0]));
+});
+
+Deno.test("the trace tells users' pages from the kernel's", () => {
+  const rig = new ShadowRig({ paging: "4" });
+  const root = rig.space();
+  rig.map(root, MIB, 100);
+  rig.map(root, MIB + 4096, 101, Flag.P | Flag.W | Flag.A | Flag.D);
+  rig.cr3(root);
+  const trace = new MmuTrace();
+  rig.mmu.trace = trace;
+  rig.access(MIB, "r");
+  rig.access(MIB + 4096, "r", false);
+  const set = trace.drain().filter(({ event }) => event === "kvm_mmu_set_spte");
+  assertEquals(set.map(({ gfn, u }) => [gfn, u]), [["0x64", 1], ["0x65", 0]]);
+});
+
 Deno.test("each table that a fault makes is a cache miss", () => {
   const rig = new Rig();
   rig.slot(0, 4 * MIB);
