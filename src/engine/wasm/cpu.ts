@@ -167,6 +167,8 @@ export class Cpu {
   /** Segments (bit by `Seg`) that are the whole 32-bit space and readable; writable. */
   flatRead = 0;
   flatWrite = 0;
+  /** Those of 4 GiB that can be read and written, wherever they begin. */
+  wholeSegments = 0;
   /** Offset in guest RAM of a read-modify-write under way; -1: not plain RAM, see paging.ts. */
   rmwAt = -1;
   /** Not 0: FPU, MMX or SSE instructions raise this vector + 1 (#UD or #NM) instead of running. */

@@ -96,23 +96,30 @@ export function endSystem(cpu: Cpu): void {
 export function updateFlatSegments(cpu: Cpu): void {
   let read = 0;
   let write = 0;
+  let whole = 0;
   for (let seg = 0; seg < 6; seg++) {
     const at = (State.SEGMENTS + seg * 16) / 4;
-    if (cpu.s[at] !== 0 || cpu.s[at + SegField.LIMIT / 4] !== -1) continue;
+    if (cpu.s[at + SegField.LIMIT / 4] !== -1) continue;
+    const isAtZero = cpu.s[at] === 0 ? 1 : 0;
     const attributes = cpu.attributes(seg);
     const isCode = (attributes & Attribute.CODE) !== 0;
     const bit1 = (attributes & Attribute.WRITABLE) !== 0;
     if (!cpu.protectedMode) {
-      read |= 1 << seg;
-      write |= 1 << seg;
+      read |= isAtZero << seg;
+      write |= isAtZero << seg;
     } else if ((attributes & Attribute.PRESENT) !== 0) {
       const down = !isCode && (attributes & Attribute.EXPAND_DOWN) !== 0;
-      if (!down && (!isCode || bit1)) read |= 1 << seg;
-      if (!down && !isCode && bit1) write |= 1 << seg;
+      if (down) continue;
+      if (!isCode || bit1) read |= isAtZero << seg;
+      if (!isCode && bit1) {
+        write |= isAtZero << seg;
+        whole |= 1 << seg;
+      }
     }
   }
   cpu.flatRead = read;
   cpu.flatWrite = write;
+  cpu.wholeSegments = whole;
 }
 
 /** What the units' instructions raise instead of running (SDM 3A §2.5, tables 9-3 and 13-1). */

@@ -292,6 +292,15 @@ export class Emitter {
   addSegmentBase(): void {
     const { insn, code } = this;
     if (insn.ea !== EaKind.GENERAL || insn.seg < Seg.FS) return;
+    if (!this.is64) {
+      // Segments with a base may have limits, too.
+      code.i32(0);
+      code.access(Op.I32_LOAD, Memory.PRIVATE, Jit.WHOLE);
+      code.i32(1 << insn.seg);
+      code.op(Op.I32_AND);
+      code.op(Op.I32_EQZ);
+      this.bailIf();
+    }
     code.i32(0);
     code.access(
       Op.I64_LOAD,
@@ -299,6 +308,7 @@ export class Emitter {
       State.SEGMENTS + insn.seg * 16 + SegField.BASE,
     );
     code.op(Op.I64_ADD);
+    if (!this.is64) this.extend(4, Extend.ZERO);
   }
 
   /** Cuts the address on the stack to `size` bytes. */

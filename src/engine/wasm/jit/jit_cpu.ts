@@ -164,6 +164,7 @@ export class JitCpu {
     s[Jit.BUDGET / 4] = this.#given = Math.min(cpu.budget, PORTION);
     s[Jit.TLB / 4] = cpu.tlbRead * 4;
     s[Jit.SSE_TRAP / 4] = cpu.sseTrap;
+    s[Jit.WHOLE / 4] = cpu.wholeSegments;
     s[Jit.MODE / 4 + 1] = mode;
     s[Jit.FLAG_KIND / 4] = FlagKind.EXPLICIT;
     s[Jit.FLAG_B / 4] = cpu.statusFlags;

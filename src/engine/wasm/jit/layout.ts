@@ -25,6 +25,8 @@ export const Jit = {
   SITE: TLB_BYTES_END + 48,
   /** Not 0: there are other vCPUs, to whom PAUSE gives their turn (i32). */
   SHARES: TLB_BYTES_END + 52,
+  /** `Cpu.wholeSegments` (i32). */
+  WHOLE: TLB_BYTES_END + 56,
 } as const;
 
 /** Added to the width of an access that is a range of several ones. */

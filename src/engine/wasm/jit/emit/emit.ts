@@ -26,10 +26,10 @@ export interface Emission {
 export type Emissions = Readonly<Record<string, Emission>>;
 
 /**
- * Addresses of 16 bits are left to the interpreter, and outside of 64-bit mode segments that may have a
- * base, or cannot be written.
+ * Addresses of 16 bits are left to the interpreter, and outside of 64-bit mode the code segment, which
+ * cannot be written.
  */
 export function canAddress(insn: Insn, is64: boolean): boolean {
   const { seg } = insn;
-  return !insn.isMem || insn.addrSize !== 2 && (is64 || (seg < Seg.FS && seg !== Seg.CS));
+  return !insn.isMem || insn.addrSize !== 2 && (is64 || seg !== Seg.CS);
 }
