@@ -193,7 +193,7 @@ export class Interpreter {
     if (code !== undefined) {
       // Of a block that is left behind its first instruction, the others are not worth decoding.
       const block = code.at(offset) ??
-        (cpu.stepping || cpu.shadow !== 0 ? undefined : this.#guest.code.decode(code, offset));
+        (cpu.stepping ? undefined : this.#guest.code.decode(code, offset));
       if (block !== undefined && (block.tail === undefined || this.#hasTail(cpu, block, lo, hi))) {
         return cpu.block = cpu.is64 ? block : withinLimit(cpu, block);
       }
