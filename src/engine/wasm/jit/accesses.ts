@@ -43,7 +43,7 @@ export function groupAccesses(insns: readonly Insn[], is64: boolean): (Access | 
   );
 }
 
-/** What an instruction does, as far as it matters here. */
+/** The groups of a block, as its instructions come one after the other. */
 class Grouping {
   /** Bytes of addresses and of the stack's elements. */
   readonly #natural: number;
@@ -56,6 +56,7 @@ class Grouping {
     this.#natural = natural;
   }
 
+  /** The next instruction's access, and what the instruction does to registers. */
   take(insn: Insn, is64: boolean): Access | undefined {
     if (insn.row === undefined) return this.#forget();
     const { mnemonic, operands } = insn.row;
@@ -76,10 +77,13 @@ class Grouping {
         this.#write(insn.dst >> 1);
         return access;
       }
+      case "pcmpistri":
+        this.#write(Reg.RCX);
+        return undefined;
     }
     if (isBranch(insn, is64)) return undefined;
     const vector = /^[VW]/.test(operands[0] ?? "");
-    if (vector) return undefined; // these leave the general registers alone
+    if (vector) return undefined; // the other ones leave the general registers alone
     const kind = SIMPLE.get(mnemonic);
     if (kind === undefined) return this.#forget();
     if (kind === Kind.NOTHING) return undefined;

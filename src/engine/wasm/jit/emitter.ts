@@ -373,7 +373,7 @@ export class Emitter {
     if (!this.#located.has(group)) {
       this.#located.add(group);
       this.getReg(group.base);
-      code.i64(group.low - moved);
+      this.#distance(group.low - moved);
       code.op(Op.I64_ADD);
       this.cutAddress(this.is64 ? 8 : 4);
       code.set(Local.ADDRESS);
@@ -457,10 +457,14 @@ export class Emitter {
   pushAddress(offset: number): void {
     const { code } = this;
     code.get(Local.BASE);
-    // A branch may go further than 32 bits hold.
-    code.i64(offset | 0, Math.floor(offset / 2 ** 32));
+    this.#distance(offset);
     code.op(Op.I64_ADD);
     if (!this.is64) this.extend(4, Extend.ZERO);
+  }
+
+  /** Pushes how far it is to somewhere: 32 bits, and a bit more. */
+  #distance(bytes: number): void {
+    this.code.i64(bytes | 0, Math.floor(bytes / 2 ** 32));
   }
 
   /** Leaves the function at `Local.RIP`. */
