@@ -1,0 +1,165 @@
+/** What a vCPU remembers of where its code is, and when it forgets it. */
+
+import { assertEquals } from "@std/assert";
+import type { Gfn } from "../../../../src/base/u64.ts";
+import { CodePage } from "../../../../src/engine/wasm/block.ts";
+import { CodeTlb } from "../../../../src/engine/wasm/code_tlb.ts";
+import { CodeSize } from "../../../../src/engine/wasm/cpu.ts";
+import {
+  JUMP_BITS,
+  JUMP_BYTES,
+  jumpAt,
+  JUMPS_END,
+} from "../../../../src/engine/wasm/jit/layout.ts";
+import { PRIVATE_BYTES } from "../../../../src/engine/wasm/tlb.ts";
+
+/** High half of a tag: an address's against a mode, never 0. */
+const HI = 1 << 29;
+/** Jumps that are listed until the next flush, as in the source. */
+const MAX_JUMPS = 4096;
+const PAGE = 4096;
+
+class Rig {
+  readonly s = new Int32Array(PRIVATE_BYTES / 4);
+  readonly tlb = new CodeTlb(this.s);
+  readonly #page = new CodePage(1, 1 as Gfn, CodeSize.BITS64);
+
+  /** A jump to an address in a page that is global or not, to a region's first entry. */
+  add(lo: number, region: number, global = false): void {
+    this.tlb.enter(lo, 0, false, this.#page, global);
+    this.tlb.addJump(lo, HI, region, region + 1);
+  }
+
+  /** The region to which the dispatcher would go; 0: none. It looks at the place and its neighbour. */
+  find(lo: number): number {
+    for (const at of [jumpAt(lo) / 4, (jumpAt(lo) ^ JUMP_BYTES) / 4]) {
+      if (this.s[at] !== lo || this.s[at + 1] !== HI) continue;
+      assertEquals(this.s[at + 3], this.s[at + 2] + 1, "the entry goes with the region");
+      return this.s[at + 2];
+    }
+    return 0;
+  }
+}
+
+/** The `n`th address with the same place in the jump cache as 0x40_1000, each in a page of its own. */
+function sharing(n: number): number {
+  const first = 0x40_1000;
+  for (let lo = first + PAGE; n > 0; lo += 16) {
+    if (jumpAt(lo) !== jumpAt(first) || lo >>> 12 === first >>> 12) continue;
+    if (--n === 0) return lo;
+  }
+  return first;
+}
+
+Deno.test("a jump whose place is taken moves to the neighbour's, and both are found", () => {
+  const rig = new Rig();
+  rig.add(sharing(0), 10);
+  rig.add(sharing(1), 20);
+  assertEquals([rig.find(sharing(0)), rig.find(sharing(1))], [10, 20]);
+  assertEquals(rig.s[jumpAt(sharing(1)) / 4 + 2], 20, "the new one is looked at first");
+  rig.add(sharing(2), 30);
+  assertEquals([0, 1, 2].map((n) => rig.find(sharing(n))), [0, 20, 30]);
+});
+
+Deno.test("a jump that is added again has its new region, and drives nothing out", () => {
+  const rig = new Rig();
+  rig.add(sharing(0), 10);
+  rig.add(sharing(1), 20);
+  rig.add(sharing(1), 21);
+  assertEquals([rig.find(sharing(0)), rig.find(sharing(1))], [10, 21]);
+});
+
+Deno.test("the last places of the jump cache are each other's neighbours", () => {
+  const last = (1 << JUMP_BITS) - 1;
+  const rig = new Rig();
+  assertEquals(jumpAt(last) + JUMP_BYTES, JUMPS_END);
+  const other = 1 << JUMP_BITS | last ^ 1; // bit 14 is folded into bit 0
+  assertEquals(jumpAt(other), jumpAt(last));
+  rig.add(last, 10);
+  rig.add(other, 20);
+  assertEquals([rig.find(last), rig.find(other)], [10, 20]);
+});
+
+Deno.test("a page that goes takes its jumps along, and those of pages that share its mark", () => {
+  const rig = new Rig();
+  const page = 0x40_1000;
+  const alike = page + (1 << 24); // bits 23:12 are the mark
+  const other = page + PAGE;
+  for (const [i, base] of [page, alike, other].entries()) {
+    rig.add(base, 10 + i);
+    rig.add(base + 0xffc, 20 + i);
+  }
+  rig.tlb.flushPage(other + 5 * PAGE, 0);
+  assertEquals([page, alike, other].map((base) => rig.find(base)), [10, 11, 12]);
+  rig.tlb.flushPage(page + 0x123, 0);
+  assertEquals([page, alike, other].map((base) => rig.find(base)), [0, 0, 12]);
+  assertEquals([page, alike, other].map((base) => rig.find(base + 0xffc)), [0, 0, 22]);
+  rig.add(page, 13);
+  rig.tlb.flushPage(page, 0);
+  assertEquals(rig.find(page), 0, "and so the next time");
+});
+
+Deno.test("a page that goes takes along jumps that have moved, and global ones", () => {
+  const rig = new Rig();
+  rig.add(sharing(0), 10, true);
+  rig.add(sharing(1), 20);
+  rig.tlb.flushPage(sharing(0), 0);
+  assertEquals([rig.find(sharing(0)), rig.find(sharing(1))], [0, 20]);
+});
+
+Deno.test("a flush of what is not global keeps global pages and the jumps to them", () => {
+  const rig = new Rig();
+  rig.add(0x1000, 10);
+  rig.add(0x2000, 20, true);
+  rig.tlb.flushNonGlobal();
+  assertEquals([rig.find(0x1000), rig.find(0x2000)], [0, 20]);
+  assertEquals(rig.tlb.find(0x1000, 0, false), undefined);
+  assertEquals(rig.tlb.find(0x2000, 0, false)?.page, 1);
+  assertEquals(rig.tlb.isGlobal, true);
+});
+
+Deno.test("a global jump stays though it has taken the place of another one", () => {
+  const rig = new Rig();
+  rig.add(sharing(0), 10);
+  rig.add(sharing(1), 20, true); // in the place of the first one, which has moved
+  rig.tlb.flushNonGlobal();
+  assertEquals([rig.find(sharing(0)), rig.find(sharing(1))], [0, 20]);
+});
+
+Deno.test("a global jump that has moved stays, and goes where another one takes its place", () => {
+  const rig = new Rig();
+  rig.add(sharing(0), 10, true);
+  rig.add(sharing(1), 20); // moves the global one
+  rig.tlb.flushNonGlobal();
+  assertEquals([rig.find(sharing(0)), rig.find(sharing(1))], [10, 0]);
+  rig.add(sharing(1), 20);
+  rig.add(sharing(2), 30); // moves that over the global one
+  rig.tlb.flushNonGlobal();
+  assertEquals([0, 1, 2].map((n) => rig.find(sharing(n))), [0, 0, 0]);
+});
+
+Deno.test("a page that is no longer global takes its jump along", () => {
+  const rig = new Rig();
+  rig.add(0x1000, 10, true);
+  rig.add(0x1000, 11, false);
+  rig.tlb.flushNonGlobal();
+  assertEquals(rig.find(0x1000), 0);
+});
+
+Deno.test("more jumps than are listed: none outlives a flush, and global ones stay", () => {
+  const rig = new Rig();
+  const addresses = Array.from({ length: MAX_JUMPS + 100 }, (_, i) => 0x1000 + i * 2);
+  rig.add(0x70_0000, 1, true);
+  addresses.forEach((lo, i) => rig.add(lo, i + 2));
+  assertEquals(rig.find(addresses[addresses.length - 1]), addresses.length + 1);
+  rig.tlb.flushNonGlobal();
+  assertEquals(addresses.filter((lo) => rig.find(lo) !== 0), []);
+  assertEquals(rig.find(0x70_0000), 1);
+});
+
+Deno.test("a flush of everything leaves nothing", () => {
+  const rig = new Rig();
+  rig.add(0x1000, 10, true);
+  rig.tlb.flush();
+  assertEquals([rig.find(0x1000), rig.tlb.find(0x1000, 0, false)], [0, undefined]);
+});
