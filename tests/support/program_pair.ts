@@ -147,10 +147,13 @@ export function runBoth(
   for (let at = 0; at < STATE_BYTES; at += 8) {
     assertEquals(translated.state.get(at), interpreted.state.get(at), `state at ${at}`);
   }
-  const ram = (side: Side) => new Uint8Array(side.memory.wasm.buffer);
+  const ram = (side: Side) => new BigUint64Array(side.memory.wasm.buffer);
   const [actual, expected] = [ram(translated), ram(interpreted)];
-  const at = expected.findIndex((byte, i) => byte !== actual[i]);
-  assertEquals(at, -1, `memory at 0x${at.toString(16)}: ${actual[at]}, not ${expected[at]}`);
+  for (let i = 0; i < expected.length; i++) {
+    if (actual[i] !== expected[i]) {
+      assertEquals(actual[i], expected[i], `memory at 0x${(i * 8).toString(16)}`);
+    }
+  }
   assertEquals(translated.bus.log, interpreted.bus.log);
   return { interpreted, translated };
 }
