@@ -174,9 +174,13 @@ export class Paging {
     this.#flushSlow();
   }
 
-  /** Forgets how data accesses get to a frame that is tracked from now on: `Tlb` of the MMU. */
+  /**
+   * Forgets how data accesses get to a frame that is tracked from now on: `Tlb` of the MMU. Translated
+   * code may know it, too, for the rest of a block.
+   */
   flushFrame(gfn: Gfn): void {
     const { s } = this.#cpu;
+    this.#cpu.attention |= Attention.BLOCK;
     const offset = this.#offsetOf(gfn) | 0;
     for (let i = 0; i < this.#filledCount; i++) {
       const at = this.#filled[i];
