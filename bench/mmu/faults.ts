@@ -47,7 +47,7 @@ export class PlainHost implements MmuHost {
   signalPoison(_page: number): void {}
 }
 
-export const NO_TLB: Tlb = { flush: () => {}, flushPage: () => {} };
+export const NO_TLB: Tlb = { flush: () => {}, flushPage: () => {}, flushFrame: () => {} };
 export const EMULATOR: MmuEmulator = { emulate: () => VcpuExit.USERSPACE };
 const WRITE = Pferr.WRITE | Pferr.USER;
 

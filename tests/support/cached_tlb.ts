@@ -23,6 +23,10 @@ export class CachedTlb implements Tlb {
     this.pages.delete(Math.floor(join32(lo, hi) / 4096));
   }
 
+  flushFrame(gfn: Gfn): void {
+    for (const [page, cached] of this.pages) if (cached.gfn === gfn) this.pages.delete(page);
+  }
+
   /** What an access to `address` would use. */
   at(address: number): Cached | undefined {
     return this.pages.get(Math.floor(join32(lo32(address), hi32(address)) / 4096));
