@@ -65,6 +65,8 @@ export interface ProgramOptions {
   readonly memory?: (memory: GuestMemory) => void;
   /** Prepares the engine. */
   readonly prepare?: (engine: WasmEngine, bus: RecordingBus) => void;
+  /** Entries of a block after which it is translated; with 1, each block alone. */
+  readonly threshold?: number;
   readonly budget?: number;
   /** Instructions that are run at a time. */
   readonly slice?: number;
@@ -105,7 +107,8 @@ export class Side {
     first.set(State.CR4, CR4);
     first.setGpr(4, STACK_AT);
     options.state?.(first);
-    const jit = translated ? { jit: { threshold: 1, maxBytes: 2 ** 26 } } : {};
+    const { threshold = 1 } = options;
+    const jit = translated ? { jit: { threshold, maxBytes: 2 ** 26 } } : {};
     const { engine, bus } = wasmEngine(memory, first, { ...options.engine, ...jit });
     this.engine = engine;
     this.bus = bus;

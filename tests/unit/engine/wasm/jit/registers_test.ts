@@ -3,7 +3,23 @@
 import { assert, assertEquals } from "@std/assert";
 import { gpa } from "../../../../../src/base/u64.ts";
 import { type CpuState, Reg, State } from "../../../../../src/cpu/state.ts";
-import { code, DATA_AT, mapPage, runBoth } from "../../../../support/program_pair.ts";
+import {
+  code,
+  DATA_AT,
+  mapPage,
+  type ProgramOptions,
+  runBoth,
+  type Side,
+} from "../../../../support/program_pair.ts";
+
+/** Both ways of running a program alike: its blocks translated each alone, and in one region. */
+function run(bytes: Uint8Array, options: ProgramOptions): { interpreted: Side; translated: Side } {
+  runBoth(bytes, { ...options, threshold: 5 });
+  return runBoth(bytes, options);
+}
+
+/** Where a loop gets to in its 3072nd turn. */
+const MISSING_AT = DATA_AT + 0x3_0000;
 
 /** All registers but RSP have values of their own; XMM0 to XMM3, too. */
 function fill(state: CpuState): void {
@@ -16,13 +32,13 @@ function fill(state: CpuState): void {
   for (let i = 0; i < 8; i++) state.set(State.XSAVE + 160 + 8 * i, BigInt(i + 1));
 }
 
-/** A loop of 200 turns around some code, counted by R15. */
+/** A loop of 4000 turns around some code, counted by R15. */
 function loop(...body: readonly string[]): Uint8Array {
   const inside = code(...body);
   const back = new DataView(new ArrayBuffer(4));
   back.setInt32(0, -(inside.length + 3 + 6), true);
   return Uint8Array.from([
-    ...code("41 bf c8 00 00 00 ; mov r15d, 200"),
+    ...code("41 bf a0 0f 00 00 ; mov r15d, 4000"),
     ...inside,
     ...code("41 ff cf ; dec r15d", "0f 85 ; jnz loop"),
     ...new Uint8Array(back.buffer),
@@ -30,11 +46,11 @@ function loop(...body: readonly string[]): Uint8Array {
   ]);
 }
 
-/** The same without a loop around: called 200 times, its last instruction a return. */
+/** The same without a loop around: called 4000 times, its last instruction a return. */
 function routine(...body: readonly string[]): Uint8Array {
   const inside = code(...body);
   return Uint8Array.from([
-    ...code("41 bf c8 00 00 00 ; mov r15d, 200"),
+    ...code("41 bf a0 0f 00 00 ; mov r15d, 4000"),
     ...code("e8 06 00 00 00 ; again: call routine"),
     ...code("41 ff cf ; dec r15d", "75 f6 ; jnz again", "f4 ; hlt"),
     ...inside,
@@ -123,7 +139,7 @@ const CONDITIONS: Readonly<Record<string, readonly string[]>> = {
 for (const [what, body] of Object.entries(CONDITIONS)) {
   for (const [where, make] of [["in a loop", loop], ["in a routine", routine]] as const) {
     Deno.test(`what ${what} has loaded on one way only is not taken for loaded, ${where}`, () => {
-      const { translated } = runBoth(make(...body), { state: fill });
+      const { translated } = run(make(...body), { state: fill });
       assert(translated.stats.jit_entries > 0);
       assert(translated.stats.jit_bails < 20, `${translated.stats.jit_bails} bails`);
     });
@@ -142,11 +158,11 @@ const BODY = [
 ] as const;
 
 Deno.test("a loop that is left by a branch leaves its registers as interpreted", () => {
-  for (const end of [1, 7, 199, 200]) {
+  for (const end of [1, 7, 3999, 4000]) {
     // cmp r8d, end; je out, behind the loop
     const early = [`41 81 f8 ${word(end)} ; cmp r8d, end`, "74 0d ; je out"];
     const program = loop(...BODY, ...early, "66 0f 6f da ; movdqa xmm3, xmm2");
-    const { interpreted } = runBoth(program, {
+    const { interpreted } = run(program, {
       state: (state) => {
         fill(state);
         state.setGpr(8, 0);
@@ -156,42 +172,67 @@ Deno.test("a loop that is left by a branch leaves its registers as interpreted",
   }
 });
 
+Deno.test("a loop in a routine is left for what is behind it in the same region", () => {
+  const { interpreted, translated } = run(
+    routine(
+      "41 be 05 00 00 00 ; mov r14d, 5",
+      "45 39 fe ; inner: cmp r14d, r15d",
+      "74 14 ; je out", // in the last turns at once, before RDX and XMM3 have been written
+      "48 01 c3 ; add rbx, rax",
+      "4c 89 f2 ; mov rdx, r14",
+      "66 0f fe c1 ; paddd xmm0, xmm1",
+      "66 0f 6f d8 ; movdqa xmm3, xmm0",
+      "41 ff ce ; dec r14d",
+      "75 e8 ; jnz inner",
+      "90 ; nop",
+      "48 01 d1 ; out: add rcx, rdx",
+      "49 01 d8 ; add r8, rbx",
+      "66 0f ef d3 ; pxor xmm2, xmm3",
+      "48 31 d2 ; xor rdx, rdx",
+      "66 0f ef db ; pxor xmm3, xmm3",
+    ),
+    { state: fill },
+  );
+  assertEquals(interpreted.state.gpr(Reg.RDX), 0n);
+  assert(translated.stats.jit_bails < 5, `${translated.stats.jit_bails} bails`);
+});
+
 Deno.test("loops in a loop that branch out of both leave registers as interpreted", () => {
   const inner = [
     "41 be 05 00 00 00 ; mov r14d, 5",
     "48 01 c3 ; inner: add rbx, rax",
     "66 0f fe c1 ; paddd xmm0, xmm1",
     "48 ff c1 ; inc rcx",
-    `48 81 f9 ${word(777)} ; cmp rcx, 777`,
+    `48 81 f9 ${word(15_000)} ; cmp rcx, 15000`,
     "74 11 ; je out of both",
     "41 ff ce ; dec r14d",
     "75 e8 ; jnz inner",
     "49 01 d8 ; add r8, rbx",
   ];
-  const { interpreted } = runBoth(loop(...inner), {
+  const { interpreted } = run(loop(...inner), {
     state: (state) => {
       fill(state);
       state.setGpr(Reg.RCX, 0);
     },
   });
-  assertEquals(interpreted.state.gpr(Reg.RCX), 777n);
+  assertEquals(interpreted.state.gpr(Reg.RCX), 15_000n);
 });
 
 Deno.test("a loop that comes to a missing page faults with its registers as interpreted", () => {
-  const { interpreted, translated } = runBoth(loop(...BODY), {
+  const { interpreted, translated } = run(loop(...BODY), {
     state: fill,
-    memory: (memory) => mapPage(memory, DATA_AT + 0x1000, 0, 0),
+    memory: (memory) => mapPage(memory, MISSING_AT, 0, 0),
   });
   assertEquals([interpreted.vector, interpreted.state.gpr(Reg.RSI)], [
     14,
-    BigInt(DATA_AT + 0x1000),
+    BigInt(MISSING_AT),
   ]);
   assert(translated.stats.jit_bails > 0);
 });
 
 Deno.test("a loop that bails in the middle at each turn goes on as interpreted", () => {
   // Stores to a page with code are left to the interpreter.
-  const { translated } = runBoth(loop(...BODY), {
+  const { translated } = run(loop(...BODY), {
     state: (state) => {
       fill(state);
       state.setGpr(Reg.RDI, 0x1800);
@@ -201,21 +242,21 @@ Deno.test("a loop that bails in the middle at each turn goes on as interpreted",
 });
 
 Deno.test("a loop whose budget ends anywhere in it stops and goes on as interpreted", () => {
-  for (const slice of [1, 7, 10, 63, 64, 65, 100, 333]) {
-    const { translated } = runBoth(loop(...BODY), { state: fill, slice });
+  for (const slice of [61, 333]) {
+    const { translated } = run(loop(...BODY), { state: fill, slice });
     if (slice > 300) assert(translated.stats.jit_entries > 2);
   }
-  for (let budget = 600; budget < 640; budget++) runBoth(loop(...BODY), { state: fill, budget });
+  for (let budget = 30_000; budget < 30_009; budget++) run(loop(...BODY), { state: fill, budget });
 });
 
 Deno.test("a loop that calls a routine, and steps over what is interpreted, keeps its registers", () => {
   // CPUID is interpreted; it writes RAX, RBX, RCX and RDX.
   const body = ["31 c0 ; xor eax, eax", "0f a2 ; cpuid", "49 01 c0 ; add r8, rax", ...BODY];
-  runBoth(loop(...body), { state: fill });
+  run(loop(...body), { state: fill });
 });
 
 Deno.test("a routine that is entered for XMM registers alone finds what the loop has made of them", () => {
-  runBoth(routine("66 0f fe c1 ; paddd xmm0, xmm1", "66 0f fe d0 ; paddd xmm2, xmm0"), {
+  run(routine("66 0f fe c1 ; paddd xmm0, xmm1", "66 0f fe d0 ; paddd xmm2, xmm0"), {
     state: fill,
     memory: (memory) => memory.writeU64(gpa(DATA_AT), 5n),
   });
