@@ -173,11 +173,13 @@ Deno.test("a loop that is left by a branch leaves its registers as interpreted",
 });
 
 Deno.test("a loop in a routine is left for what is behind it in the same region", () => {
-  const { interpreted, translated } = run(
+  const { translated } = run(
     routine(
       "41 be 05 00 00 00 ; mov r14d, 5",
-      "45 39 fe ; inner: cmp r14d, r15d",
-      "74 14 ; je out", // in the last turns at once, before RDX and XMM3 have been written
+      "44 89 fd ; mov ebp, r15d",
+      "83 e5 07 ; and ebp, 7",
+      "41 39 ee ; inner: cmp r14d, ebp",
+      "74 14 ; je out", // sometimes at once, before RDX and XMM3 have been written, or never
       "48 01 c3 ; add rbx, rax",
       "4c 89 f2 ; mov rdx, r14",
       "66 0f fe c1 ; paddd xmm0, xmm1",
@@ -188,12 +190,11 @@ Deno.test("a loop in a routine is left for what is behind it in the same region"
       "48 01 d1 ; out: add rcx, rdx",
       "49 01 d8 ; add r8, rbx",
       "66 0f ef d3 ; pxor xmm2, xmm3",
-      "48 31 d2 ; xor rdx, rdx",
+      "48 f7 d2 ; not rdx",
       "66 0f ef db ; pxor xmm3, xmm3",
     ),
     { state: fill },
   );
-  assertEquals(interpreted.state.gpr(Reg.RDX), 0n);
   assert(translated.stats.jit_bails < 5, `${translated.stats.jit_bails} bails`);
 });
 
