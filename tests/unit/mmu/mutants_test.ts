@@ -51,6 +51,13 @@ Deno.test("a page walk's write to a tracked frame runs again once nobody tracks 
   assertEquals(rig.access(0x3000, "w").how, "ok");
 });
 
+Deno.test("before there is any memslot, MMIO is cached as it is later", () => {
+  const rig = new Rig();
+  const address = 0xfee0_1000;
+  assertEquals(rig.access(address, "r").how, "emulated");
+  assert(rig.vcpu.state.mmioCache.matchesGpa(address | 0, 0));
+});
+
 Deno.test("all counters begin at 0", () => {
   const { mmu } = new Rig();
   assertEquals(new Set(Object.values(mmu.stats())), new Set([0]));
