@@ -43,6 +43,7 @@ const NO_DIFFERENCE: Readonly<Record<string, string>> = {
   "writable = false;": "every host sets it when it answers",
   "if (behind > gfn && behind < end && this.typeOf(behind) !== type) return false;":
     "where a range ends as the block begins, the block's first type is compared with itself",
+  "COLLAPSE: 7,": "a number that stands for a name",
   "TRIPLE_FAULT: 2,": "a number that stands for a name",
   ": Math.min(walker.result.level, core.maxPageLevel, context.isPae ? 2 : 3);":
     "the engine's own largest level is 3 at most",

@@ -58,6 +58,14 @@ Deno.test("before there is any memslot, MMIO is cached as it is later", () => {
   assert(rig.vcpu.state.mmioCache.matchesGpa(address | 0, 0));
 });
 
+Deno.test("an entry that points to a table says, like a leaf, that it has no accessed flag", () => {
+  const rig = new Rig({ tables: "ept", accessedDirty: false });
+  rig.slot(0, MIB);
+  rig.access(0, "r");
+  const hi = rig.mmu.core.pool.words[rig.vcpu.state.root * TABLE_WORDS + 1];
+  assertEquals(hi, SpteKind.NO_ACCESSED_DIRTY);
+});
+
 Deno.test("all counters begin at 0", () => {
   const { mmu } = new Rig();
   assertEquals(new Set(Object.values(mmu.stats())), new Set([0]));
