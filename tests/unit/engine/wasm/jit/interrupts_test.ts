@@ -1,0 +1,101 @@
+/** Interrupts between the instructions of translated code, and the shadow of STI (SDM 2B STI). */
+
+import { assert, assertEquals } from "@std/assert";
+import { gpa } from "../../../../../src/base/u64.ts";
+import { code, CODE_AT, HANDLERS_AT, runBoth } from "../../../../support/program_pair.ts";
+import type { QuietApic } from "../../../../support/wasm_guest.ts";
+
+const VECTOR = 0x20;
+const TURNS = 2000;
+/** The handler keeps where it came from, and how often: [LOG + count * 8]. */
+const LOG_AT = 0x3_0000;
+
+const OUT = "e6 10 ; out 0x10, al";
+
+/** A loop around some instructions, with interrupts off at first. */
+function loop(...body: readonly string[]): Uint8Array {
+  const inside = code(...body);
+  return Uint8Array.from([
+    ...code("b9 d0 07 00 00 ; mov ecx, TURNS"),
+    ...inside,
+    ...code("ff c9 ; dec ecx", `75 ${(-(inside.length + 4) & 255).toString(16)} ; jnz`, "f4 ; hlt"),
+  ]);
+}
+
+/** The handler: room for it is behind the others. */
+const HANDLER_AT = HANDLERS_AT + 0x800;
+const HANDLER = code(
+  "48 8b 04 24 ; mov rax, [rsp]",
+  "48 89 04 dd 00 00 03 00 ; mov [LOG_AT + rbx * 8], rax",
+  "ff c3 ; inc ebx",
+  "48 cf ; iretq",
+);
+const IDT_ENTRY_AT = 0x5000 + VECTOR * 16;
+
+/** Runs the loop; at each of so many OUTs an interrupt begins to wait. */
+function run(every: number, ...body: readonly string[]) {
+  const { interpreted, translated } = runBoth(loop(...body), {
+    memory: (memory) => {
+      memory.write(gpa(HANDLER_AT), HANDLER);
+      memory.writeU64(gpa(IDT_ENTRY_AT), BigInt(HANDLER_AT) | 0x8e00_0008_0000n);
+    },
+    prepare: (engine, bus) => {
+      const apic = bus.localApics[0] as QuietApic;
+      let pending = false;
+      let outs = 0;
+      apic.hasInterrupt = () => pending;
+      apic.acknowledge = () => {
+        pending = false;
+        return VECTOR;
+      };
+      bus.onPort = () => {
+        if (++outs % every !== 0) return;
+        pending = true;
+        engine.interrupt(0);
+      };
+    },
+  });
+  const { memory, state } = interpreted;
+  const count = Number(state.gpr(3));
+  const places = new Set<number>();
+  for (let i = 0; i < count; i++) places.add(memory.readU32(gpa(LOG_AT + i * 8)) - CODE_AT - 5);
+  return { count, places: [...places], stats: translated.stats };
+}
+
+Deno.test("an interrupt that waits before STI comes behind the instruction after it", () => {
+  const { count, places } = run(3, OUT, "fb ; sti", "90 ; nop", "fa ; cli");
+  assertEquals([count, places], [Math.floor(TURNS / 3), [4]]);
+});
+
+Deno.test("an interrupt that begins to wait in the shadow of STI comes behind it", () => {
+  const { count, places } = run(3, "fb ; sti", OUT, "fa ; cli");
+  assertEquals([count, places], [Math.floor(TURNS / 3), [3]]);
+});
+
+Deno.test("an interrupt that begins to wait behind the shadow comes at once", () => {
+  const { count, places } = run(1, "fb ; sti", "90 ; nop", OUT, "90 ; nop", "fa ; cli");
+  assertEquals([count, places], [TURNS, [4]]);
+});
+
+Deno.test("CLI in the shadow of STI lets no interrupt in", () => {
+  const { count } = run(3, OUT, "fb ; sti", "fa ; cli", "90 ; nop");
+  assertEquals(count, 0);
+});
+
+Deno.test("STI with interrupts on casts no shadow", () => {
+  const { count, places } = run(3, "fb ; sti", "90 ; nop", "fb ; sti", OUT, "90 ; nop");
+  assertEquals([count, places], [Math.floor(TURNS / 3), [5]]);
+});
+
+Deno.test("POPF that turns interrupts on casts no shadow", () => {
+  const body = ["fa ; cli", OUT, "68 02 02 00 00 ; push 0x202", "9d ; popf", "90 ; nop"];
+  const { count, places } = run(3, ...body);
+  assertEquals([count, places], [Math.floor(TURNS / 3), [9]]);
+});
+
+Deno.test("where no interrupt waits, STI and its shadow leave translated code only to step", () => {
+  const { count, stats } = run(1, "fb ; sti", "90 ; nop", "fa ; cli");
+  assertEquals(count, 0);
+  assert(stats.jit_entries < 20, `${stats.jit_entries} entries`);
+  assert(stats.jit_steps > TURNS / 2, `${stats.jit_steps} steps`);
+});
