@@ -66,6 +66,19 @@ Deno.test("an entry that points to a table says, like a leaf, that it has no acc
   assertEquals(hi, SpteKind.NO_ACCESSED_DIRTY);
 });
 
+Deno.test("an entry of a shadow page knows a frame of 36 bits", () => {
+  const rig = new ShadowRig({ paging: "4" });
+  const gfn = 0x9_8765_4321 as Gfn;
+  rig.mmu.setMemslot({ id: 1, baseGfn: gfn, frames: 1, hostPage: 5000 });
+  const root = rig.space();
+  rig.map(root, MIB, gfn);
+  rig.cr3(root);
+  assertEquals(rig.access(MIB, "w").pfn, BASE_PFN + 5000);
+  assertEquals(rig.mmu.shadow!.state.gfnOfEntry(rig.entry(MIB).sptep), gfn);
+  rig.mmu.invalidateStart(5000, 5001);
+  assertEquals(rig.entry(MIB).present, false);
+});
+
 Deno.test("all counters begin at 0", () => {
   const { mmu } = new Rig();
   assertEquals(new Set(Object.values(mmu.stats())), new Set([0]));
