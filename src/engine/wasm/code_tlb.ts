@@ -4,7 +4,15 @@
  */
 
 import type { CodePage } from "./block.ts";
-import { JUMP_BITS, JUMP_BYTES, jumpAt, JUMPS_AT, JUMPS_END } from "./jit/layout.ts";
+import {
+  JUMP_BITS,
+  JUMP_BYTES,
+  jumpAt,
+  JUMPS_AT,
+  JUMPS_END,
+  RETURNS_AT,
+  RETURNS_BYTES,
+} from "./jit/layout.ts";
 import { NO_TAG } from "./tlb.ts";
 
 /** Pages that are kept, of user and of supervisor code each. */
@@ -120,16 +128,22 @@ export class CodeTlb {
     this.#hasJumps = false;
     this.#jumpCount = 0;
     this.#jumpPages.fill(0);
+    this.#forgetReturns();
     this.#s.fill(0, JUMPS_AT / 4, JUMPS_END / 4);
   }
 
   #forgetNonGlobalJumps(): void {
+    this.#forgetReturns();
     for (let i = 0; i < this.#jumpCount; i++) {
       const at = this.#jumps[i];
       // A global one may have taken its place.
       if (this.#globalJumps[numberOf(at)] === 0) forgetJump(this.#s, at);
     }
     this.#jumpCount = 0;
+  }
+
+  #forgetReturns(): void {
+    this.#s.fill(0, RETURNS_AT / 4, (RETURNS_AT + RETURNS_BYTES) / 4);
   }
 
   /** Forgets the jumps to all pages that share a mark. */
@@ -139,6 +153,7 @@ export class CodeTlb {
       if (pageMark(s[at]) === mark) forgetJump(s, at);
     }
     this.#jumpPages[mark] = 0;
+    this.#forgetReturns();
   }
 }
 

@@ -27,6 +27,8 @@ export const Jit = {
   SHARES: TLB_BYTES_END + 52,
   /** `Cpu.wholeSegments` (i32). */
   WHOLE: TLB_BYTES_END + 56,
+  /** Offset of the last call's entry from `RETURNS_AT` (i32). */
+  RETURNS_TOP: TLB_BYTES_END + 60,
 } as const;
 
 /** Added to the width of an access that is a range of several ones. */
@@ -42,6 +44,14 @@ export const MODE_CPL = 27;
 export const JUMP_BITS = 14;
 /** Bytes of an entry. */
 export const JUMP_BYTES = 16;
+/**
+ * Where the last calls of translated code return to: a ring of entries like the jump cache's, with the
+ * return address for the instruction pointer.
+ */
+export const RETURNS_AT = TLB_BYTES_END + 1024;
+export const RETURNS_BYTES = JUMP_BYTES * 32;
+/** Offsets of entries in the ring. */
+export const RETURNS_MASK = RETURNS_BYTES - JUMP_BYTES;
 /**
  * The jump cache, by instruction pointer: entries of tag (RIP against `Jit.MODE`, i64), index in the
  * table of functions (i32) and the entry's number in the function (i32). An entry whose place
@@ -82,6 +92,8 @@ export const Status = {
   BAIL: 2,
   /** The budget does not suffice for the block at RIP. */
   BUDGET: 3,
+  /** The entry behind `Jit.RETURNS_TOP` says where to go on; only for the dispatcher. */
+  RETURN: 4,
 } as const;
 export type Status = typeof Status[keyof typeof Status];
 

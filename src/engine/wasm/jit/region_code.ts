@@ -3,7 +3,7 @@
 import type { Insn } from "../insn.ts";
 import { type Access, type Group, groupAccesses } from "./accesses.ts";
 import { Emitter, regionFunction } from "./emitter.ts";
-import { emitBranch, isBranch, isConditional } from "./emit/branch.ts";
+import { emitBranch, isBranch, isConditional, type Ways } from "./emit/branch.ts";
 import { emissionOf, widthOf } from "./emit/table.ts";
 import { Memory } from "./code_writer.ts";
 import { FETCHED_SITE, Jit, Status } from "./layout.ts";
@@ -39,10 +39,11 @@ export interface RegionCode {
 export function regionCode(
   blocks: readonly PlannedBlock[],
   is64: boolean,
+  index: number,
   siteOf: SiteOf,
   isSplit: IsSplit = () => false,
 ): RegionCode {
-  return new RegionWriter(blocks, is64, siteOf, isSplit).write();
+  return new RegionWriter(blocks, is64, index, siteOf, isSplit).write();
 }
 
 /** A block, or a loop from its first to its last block. */
@@ -56,7 +57,8 @@ interface Item {
  * begins; branches backward to the beginning of a loop. A loop is entered at its first block only.
  * What else goes backward begins the function's switch again, as a call from outside does.
  */
-class RegionWriter {
+class RegionWriter implements Ways {
+  readonly index: number;
   readonly #e: Emitter;
   readonly #blocks: readonly PlannedBlock[];
   readonly #siteOf: SiteOf;
@@ -73,9 +75,11 @@ class RegionWriter {
   constructor(
     blocks: readonly PlannedBlock[],
     is64: boolean,
+    index: number,
     siteOf: SiteOf,
     isSplit: IsSplit,
   ) {
+    this.index = index;
     this.#e = new Emitter(is64);
     this.#blocks = blocks;
     this.#siteOf = siteOf;
@@ -92,7 +96,7 @@ class RegionWriter {
     e.total = this.#blocks.reduce((total, { insns }) => total + insns.length, 0);
     e.open(Op.BLOCK);
     e.open(Op.BLOCK);
-    e.open(this.#loops.others ? Op.LOOP : Op.BLOCK);
+    e.open(this.#loops.others || this.#returns() ? Op.LOOP : Op.BLOCK);
     const items = this.#itemsOf(0, this.#blocks.length - 1);
     this.#openLabels(items);
     this.#checkBudget(() => e.exitWith(Status.BUDGET));
@@ -189,10 +193,10 @@ class RegionWriter {
     const accesses = block.insns.some(this.#isSplit)
       ? []
       : groupAccesses(block.insns, this.#e.is64);
-    emitBlock(this.#e, block, accesses, this.#siteOf, (offset) => this.#goTo(offset));
+    emitBlock(this.#e, block, accesses, this.#siteOf, this);
   }
 
-  #goTo(offset: number): void {
+  goTo(offset: number): void {
     const e = this.#e;
     const to = this.#positions.get(offset);
     const label = to === undefined ? undefined : this.#labels.get(to);
@@ -208,6 +212,23 @@ class RegionWriter {
     e.code.i32(entry);
     e.code.set(Local.ENTRY);
     e.branchTo(AGAIN);
+  }
+
+  returnTo(offset: number): { index: number; entry: number } | undefined {
+    const entry = this.#entries.get(this.#positions.get(offset) ?? -1);
+    return entry === undefined ? undefined : { index: this.index, entry };
+  }
+
+  enterAgain(): void {
+    const e = this.#e;
+    e.code.set(Local.ENTRY);
+    e.registers.leaveLoop();
+    e.branchTo(AGAIN);
+  }
+
+  /** Whether there are returns, which may lead to any entry. */
+  #returns(): boolean {
+    return this.#blocks.some(({ insns }) => insns.some(({ row }) => row?.mnemonic === "ret"));
   }
 
   /** Leaves unless the budget suffices for all that can run before this is asked again. */
@@ -254,7 +275,7 @@ function emitBlock(
   block: PlannedBlock,
   accesses: readonly (Access | undefined)[],
   siteOf: SiteOf,
-  goTo: (offset: number) => void,
+  ways: Ways,
 ): void {
   const { code } = e;
   const { insns, offset, steps } = block;
@@ -280,11 +301,11 @@ function emitBlock(
       e.exitTo(insn.offset, Status.STEP);
       ended = true;
     } else if (isBranch(insn, e.is64)) {
-      emitBranch(e, goTo);
+      emitBranch(e, ways);
       ended = !isConditional(insn);
     } else emissionOf(insn, e.is64)!.emit(e, widthOf(insn));
   }
-  if (!ended) goTo(next);
+  if (!ended) ways.goTo(next);
 }
 
 /** Counts the block's instructions, all of them: who leaves before the end gives the rest back. */

@@ -6,7 +6,17 @@
 import { State } from "../../../cpu/state.ts";
 import { CodeWriter, Memory } from "./code_writer.ts";
 import { floatRule } from "./float_rules.ts";
-import { FlagKind, Jit, JUMP_BITS, JUMP_BYTES, JUMPS_AT, LOW_32, Status } from "./layout.ts";
+import {
+  FlagKind,
+  Jit,
+  JUMP_BITS,
+  JUMP_BYTES,
+  JUMPS_AT,
+  LOW_32,
+  RETURNS_AT,
+  RETURNS_MASK,
+  Status,
+} from "./layout.ts";
 import { type FunctionCode, type Signature, writeModule } from "./module_writer.ts";
 import { Op, Type } from "./opcodes.ts";
 import { stringRule } from "./string_rules.ts";
@@ -81,6 +91,17 @@ function dispatcher(): FunctionCode {
     code.get(key);
     code.op(Op.I64_EQ);
   };
+  /** Calls the region of the entry at `at`, an offset beside `entry`. */
+  const callRegion = (at: number) => {
+    code.get(entry);
+    code.access(Op.I32_LOAD, Memory.PRIVATE, at + 12);
+    code.get(entry);
+    code.access(Op.I32_LOAD, Memory.PRIVATE, at + 8);
+    code.op(Op.CALL_INDIRECT);
+    code.unsigned(Types.REGION);
+    code.unsigned(0);
+    code.set(status);
+  };
   code.open(Op.LOOP, Type.NONE);
   code.i32(0);
   code.access(Op.I64_LOAD, Memory.PRIVATE, State.RIP);
@@ -115,16 +136,21 @@ function dispatcher(): FunctionCode {
   code.op(Op.RETURN);
   code.end();
   code.end();
-  code.get(entry);
-  code.access(Op.I32_LOAD, Memory.PRIVATE, JUMPS_AT + 12);
-  code.get(entry);
-  code.access(Op.I32_LOAD, Memory.PRIVATE, JUMPS_AT + 8);
-  code.op(Op.CALL_INDIRECT);
-  code.unsigned(Types.REGION);
-  code.unsigned(0);
-  code.tee(status);
+  callRegion(JUMPS_AT);
+  code.open(Op.LOOP, Type.NONE);
+  code.get(status);
   code.op(Op.I32_EQZ);
-  code.brIf(0);
+  code.brIf(1);
+  code.get(status);
+  code.i32(Status.RETURN);
+  code.op(Op.I32_EQ);
+  code.open(Op.IF, Type.NONE);
+  pushReturnsTop(code, JUMP_BYTES);
+  code.set(entry);
+  callRegion(RETURNS_AT);
+  code.br(1);
+  code.end();
+  code.end();
   code.get(status);
   code.i32(Status.STEP);
   code.op(Op.I32_EQ);
@@ -142,6 +168,16 @@ function dispatcher(): FunctionCode {
     unlikely: code.unlikely,
     name: "run",
   };
+}
+
+/** Pushes the offset of the ring's entry `more` bytes behind the last call's. */
+export function pushReturnsTop(code: CodeWriter, more: number): void {
+  code.i32(0);
+  code.access(Op.I32_LOAD, Memory.PRIVATE, Jit.RETURNS_TOP);
+  code.i32(more);
+  code.op(Op.I32_ADD);
+  code.i32(RETURNS_MASK);
+  code.op(Op.I32_AND);
 }
 
 function statusFlags(): FunctionCode {

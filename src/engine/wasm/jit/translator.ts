@@ -242,6 +242,7 @@ export class Translator {
       const { code, entries, reach } = regionCode(
         blocks,
         is64,
+        this.#nextIndex + made.length,
         (insn) => this.#site(insn, sites),
         ({ offset }) => (page.crossings.get(offset) ?? 0) >= CROSSINGS,
       );

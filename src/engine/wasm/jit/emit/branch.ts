@@ -4,17 +4,30 @@
  */
 
 import type { Insn } from "../../insn.ts";
+import { Memory } from "../code_writer.ts";
 import { type Emitter, Extend } from "../emitter.ts";
+import { Jit, JUMP_BYTES, RETURNS_AT, Status } from "../layout.ts";
 import { Local } from "../locals.ts";
 import { Op } from "../opcodes.ts";
+import { pushReturnsTop } from "../runtime.ts";
 import { canAddress } from "./emit.ts";
 import { pushCondition } from "./flags.ts";
 import { pushT0, release, stackWidth, topToT0 } from "./stack.ts";
 
-const { RIP, T0, T1 } = Local;
+const { BASE, I0, RIP, T0, T1 } = Local;
+const PAGE_MASK = -4096;
 
-/** How the region's function goes to an offset of the page: inside, or by leaving. */
-export type GoTo = (offset: number) => void;
+/** How control goes on from a branch. */
+export interface Ways {
+  /** Goes to an offset of the page: inside of the region, or by leaving. */
+  goTo(offset: number): void;
+  /** What the ring of returns needs to lead to an offset of the page: a region and its entry. */
+  returnTo(offset: number): { readonly index: number; readonly entry: number } | undefined;
+  /** Goes to the entry on the stack, in the region at its place now, `Local.RIP`. */
+  enterAgain(): void;
+  /** The region's own index. */
+  readonly index: number;
+}
 
 /** Target of a direct branch, as an offset from the page: any number. */
 export function targetOf(insn: Insn): number {
@@ -44,7 +57,7 @@ export function isConditional(insn: Insn): boolean {
 }
 
 /** Emits the branch. A conditional one leaves what follows to be emitted behind it. */
-export function emitBranch(e: Emitter, goTo: GoTo): void {
+export function emitBranch(e: Emitter, ways: Ways): void {
   const { insn } = e;
   const indirect = insn.row!.operands[0] === "Ev";
   switch (insn.row!.mnemonic) {
@@ -52,14 +65,14 @@ export function emitBranch(e: Emitter, goTo: GoTo): void {
       pushCondition(e, insn.imm2);
       e.open(Op.IF);
       e.refund();
-      goTo(targetOf(insn));
+      ways.goTo(targetOf(insn));
       return e.end();
     case "jmp":
-      return indirect ? jumpIndirect(e) : goTo(targetOf(insn));
+      return indirect ? jumpIndirect(e) : ways.goTo(targetOf(insn));
     case "call":
-      return indirect ? callIndirect(e) : call(e, goTo);
+      return indirect ? callIndirect(e, ways) : call(e, ways);
     default:
-      return ret(e);
+      return ret(e, ways);
   }
 }
 
@@ -93,14 +106,42 @@ function jumpIndirect(e: Emitter): void {
   e.exitToRip();
 }
 
-function call(e: Emitter, goTo: GoTo): void {
+function call(e: Emitter, ways: Ways): void {
   e.pushAddress(e.insn.next);
   e.code.set(T0);
   pushT0(e);
-  goTo(targetOf(e.insn));
+  noteReturn(e, ways);
+  ways.goTo(targetOf(e.insn));
 }
 
-function callIndirect(e: Emitter): void {
+/** Enters the call whose return address is T0 into the ring. */
+function noteReturn(e: Emitter, ways: Ways): void {
+  const { code } = e;
+  const to = ways.returnTo(e.insn.next);
+  code.i32(0);
+  pushReturnsTop(code, JUMP_BYTES);
+  code.tee(I0);
+  code.access(Op.I32_STORE, Memory.PRIVATE, Jit.RETURNS_TOP);
+  code.get(I0);
+  if (to === undefined) code.i64(0);
+  else pushKey(e);
+  code.access(Op.I64_STORE, Memory.PRIVATE, RETURNS_AT);
+  if (to === undefined) return;
+  code.get(I0);
+  code.i64(to.index, to.entry);
+  code.access(Op.I64_STORE, Memory.PRIVATE, RETURNS_AT + 8);
+}
+
+/** Pushes what tags of T0 as an instruction pointer are like. */
+function pushKey(e: Emitter): void {
+  const { code } = e;
+  code.get(T0);
+  code.i32(0);
+  code.access(Op.I64_LOAD, Memory.PRIVATE, Jit.MODE);
+  code.op(Op.I64_XOR);
+}
+
+function callIndirect(e: Emitter, ways: Ways): void {
   const { code } = e;
   targetToT0(e);
   code.get(T0);
@@ -108,17 +149,48 @@ function callIndirect(e: Emitter): void {
   e.pushAddress(e.insn.next);
   code.set(T0);
   pushT0(e);
+  noteReturn(e, ways);
   code.get(T1);
   code.set(RIP);
   e.exitToRip();
 }
 
-function ret(e: Emitter): void {
+/** Returns where the last call is from, which is cheap, or anywhere else. */
+function ret(e: Emitter, ways: Ways): void {
   const { code } = e;
   topToT0(e);
   checkTarget(e);
   release(e, stackWidth(e) + (e.insn.immLo & 0xffff));
   code.get(T0);
   code.set(RIP);
+  code.i32(0);
+  pushReturnsTop(code, 0);
+  code.tee(I0);
+  code.i32(JUMP_BYTES);
+  code.op(Op.I32_SUB);
+  code.access(Op.I32_STORE, Memory.PRIVATE, Jit.RETURNS_TOP);
+  code.get(I0);
+  code.access(Op.I64_LOAD, Memory.PRIVATE, RETURNS_AT);
+  pushKey(e);
+  code.op(Op.I64_EQ);
+  e.open(Op.IF);
+  code.get(I0);
+  code.access(Op.I32_LOAD, Memory.PRIVATE, RETURNS_AT + 8);
+  code.i32(ways.index);
+  code.op(Op.I32_EQ);
+  // The same code may be at another address.
+  code.get(T0);
+  code.i64(PAGE_MASK);
+  code.op(Op.I64_AND);
+  code.get(BASE);
+  code.op(Op.I64_EQ);
+  code.op(Op.I32_AND);
+  e.open(Op.IF);
+  code.get(I0);
+  code.access(Op.I32_LOAD, Memory.PRIVATE, RETURNS_AT + 12);
+  ways.enterAgain();
+  e.end();
+  e.exitWith(Status.RETURN);
+  e.end();
   e.exitToRip();
 }

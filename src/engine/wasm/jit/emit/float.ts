@@ -148,7 +148,7 @@ export function checkFlags(
     code.op(Op.F64_LT);
     code.op(Op.I32_OR);
   }
-  e.open(Op.IF);
+  e.openUnlikely();
   code.i32(kind + (single ? SINGLE : 0));
   code.get(x);
   code.get(y);

@@ -146,7 +146,7 @@ for (const bits of [64, 32] as const) {
           falls: !ends,
           isEntry: true,
         };
-        functions.push(regionCode([block], is64, () => 0).code);
+        functions.push(regionCode([block], is64, 0, () => 0).code);
         codes.push(code);
       }
       if (functions.length === 0 || isValid(functions)) continue;
