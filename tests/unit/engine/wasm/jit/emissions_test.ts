@@ -49,7 +49,7 @@ const PREFIXES: readonly (readonly number[])[] = [
 ];
 const REX = [0, 8, 15];
 /** Immediates, displacements: as long as any. */
-const TAIL = [0x83, 0x11, 0xf4, 0x81, 0x7f, 0, 0, 0x80];
+const TAIL = [0x9a, 0x11, 0xf4, 0x81, 0x7f, 0, 0, 0x80];
 /** What stands around an instruction: it makes flags, and wants some. */
 const CONTEXTS = [
   [[], []],
