@@ -2,12 +2,13 @@
 
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { DenovisorError } from "../../../src/base/errors.ts";
-import type { Gfn } from "../../../src/base/u64.ts";
+import type { Gfn, Pfn } from "../../../src/base/u64.ts";
 import { GuestMemory } from "../../../src/memory/guest_memory.ts";
 import { Fault, FaultResult, VcpuExit } from "../../../src/mmu/fault.ts";
 import { LoadResult } from "../../../src/mmu/load_result.ts";
 import { RangeOp } from "../../../src/mmu/mapping_engine.ts";
 import { isRefused } from "../../../src/mmu/mmio_fault.ts";
+import { MemoryType, MtrrMap } from "../../../src/mmu/mtrr.ts";
 import { checkOptions, type MmuOptions } from "../../../src/mmu/options.ts";
 import { Acc, Access } from "../../../src/mmu/pferr.ts";
 import { PagingMode } from "../../../src/mmu/role.ts";
@@ -77,6 +78,21 @@ Deno.test("an entry of a shadow page knows a frame of 36 bits", () => {
   assertEquals(rig.mmu.shadow!.state.gfnOfEntry(rig.entry(MIB).sptep), gfn);
   rig.mmu.invalidateStart(5000, 5001);
   assertEquals(rig.entry(MIB).present, false);
+});
+
+Deno.test("change_pte of the page behind a slot's end leaves the next slot alone", () => {
+  const rig = new Rig();
+  rig.slot(0, MIB);
+  rig.slot(MIB, MIB, { hostPage: 5000 });
+  rig.access(MIB, "r");
+  rig.mmu.changePte(256, 0x777 as Pfn, false);
+  assertEquals(rig.entry(MIB).pfn, BASE_PFN + 5000);
+});
+
+Deno.test("a block in which a range of another memory type begins is not uniform", () => {
+  const types = new MtrrMap([{ baseGfn: 256 as Gfn, frames: 4096, type: MemoryType.UC }]);
+  assertEquals(types.isUniform(0 as Gfn, 512), false);
+  assertEquals(types.isUniform(512 as Gfn, 512), true);
 });
 
 Deno.test("all counters begin at 0", () => {
