@@ -24,6 +24,7 @@ import { Attention, type Cpu, Word } from "./cpu.ts";
 import { isWatched, noteAccess } from "./debug.ts";
 import { VCPU_SHUTDOWN, Vector } from "./exception.ts";
 import type { GuestMmu } from "./guest_mmu.ts";
+import { LargePages } from "./large_pages.ts";
 import { entryAt, GLOBAL, NO_TAG, SCRATCH_AT, TLB_WORDS, TlbSet } from "./tlb.ts";
 
 /** Bytes of a page, and the mask of the offset in one. */
@@ -73,6 +74,7 @@ export class Paging {
   /** Devices, ROM and tracked pages that have been accessed since the last flush. */
   readonly #slow = Array.from({ length: SLOW_ENTRIES }, () => new SlowPage());
   #hasSlow = false;
+  readonly #large = new LargePages();
   /** Frame of the last translation, and whether it is global. */
   #gfn = 0 as Gfn;
   #global = false;
@@ -165,6 +167,7 @@ export class Paging {
     this.#cpu.attention |= Attention.BLOCK;
     this.#flushData();
     this.code.flush();
+    this.#large.clear();
   }
 
   #flushData(): void {
@@ -210,6 +213,7 @@ export class Paging {
 
   /** Forgets the page of one address: `Tlb` of the MMU; see `flush`. */
   flushPage(lo: number, hi: number): void {
+    if (this.#large.has(lo, hi)) return this.flush();
     const { s } = this.#cpu;
     this.#cpu.attention |= Attention.BLOCK;
     const page = lo & ~OFFSET;
@@ -415,6 +419,8 @@ export class Paging {
     const walker = this.#walker;
     if (!walker.walk(lo, hi, access)) this.#pageFault(lo, hi, walker.result.errorCode);
     this.#global = walker.isGlobal;
+    const { level } = walker.result;
+    if (level > 1) this.#large.note(lo, hi, level);
     return walker.result.cacheAccess;
   }
 
