@@ -75,6 +75,9 @@ Deno.test("RDRAND's bits are balanced", () => {
 /** Page tables of `SystemRig` begin here; the gigabyte's entry is in the second page. */
 const PDPT = 0x10_1000;
 
+/** From there to another page; pages have 2 MiB. */
+const OTHER_PAGE = 0x40_0000;
+
 /** What a supervisor reads at `DATA_AT`. */
 function look(rig: SystemRig): number {
   return load8(rig.cpu, DATA_AT, 0);
@@ -99,7 +102,7 @@ Deno.test("INVLPG forgets its page's translation and no other (SDM 3A §4.10.4.1
   const rig = rigWithStaleTlb();
   rig.setGpr(3, 0x8000_0000_0000n);
   assertEquals(rig.run("0f 01 3b"), NONE, "non-canonical: nothing");
-  rig.setGpr(3, DATA_AT + 0x1000);
+  rig.setGpr(3, DATA_AT + OTHER_PAGE);
   rig.run("0f 01 3b");
   assertEquals(look(rig), 7);
   rig.setGpr(3, DATA_AT + 0x123);
@@ -140,7 +143,7 @@ Deno.test("INVPCID forgets an address, a context, or all (SDM 2A INVPCID)", () =
     assertEquals(look(rig), 9, `type ${type}`);
   }
   const other = rigWithStaleTlb();
-  invpcid(other, 0, 0, BigInt(DATA_AT + 0x1000));
+  invpcid(other, 0, 0, BigInt(DATA_AT + OTHER_PAGE));
   assertEquals(look(other), 7);
 });
 
