@@ -105,7 +105,7 @@ function moduleOf(...regions: readonly (readonly string[])[]): Uint8Array {
       offset = insns[insns.length - 1].next;
       return block;
     });
-    return regionCode(blocks, true, () => 0).code;
+    return regionCode(blocks, true, 0, () => 0).code;
   });
   const bytes = writeModule({ types: SIGNATURES, imports: IMPORTS, functions, tableBase: 1 });
   assert(WebAssembly.validate(bytes));
