@@ -45,7 +45,7 @@ Deno.test("by the virtual clock a slice ends at the deadline, and always has an 
   clock.attach({ retired: 1000 });
   assertEquals(
     [1999, 1000.5, 1000, 3, 1e12, Infinity].map((deadline) => clock.budget(deadline)),
-    [999, 1, 1, 1, 50_000, 50_000],
+    [999, 1, 1, 1, 100_000, 100_000],
   );
 });
 

@@ -80,7 +80,7 @@ Deno.test("by the virtual clock an instruction takes a nanosecond and a device i
 
 Deno.test("a deadline that moves into the current slice ends the slice in time", () => {
   const { machine, engine } = fakeBusMachine([
-    960_000, // slices end at 950,000 and at 1,000,000
+    960_000, // slices end at 900,000 and at 1,000,000
     (bus) => bus.writePort(Port.CMOS_INDEX, 1, 0x0b),
     (bus) => bus.writePort(Port.CMOS_DATA, 1, 0x42), // 1024 times a second
     50_000,
@@ -149,7 +149,7 @@ Deno.test("a guest that waits with interrupts off is halted for good, whatever i
 Deno.test("a guest that never waits is stopped within a slice", () => {
   const parts = fakeBusMachine([() => void raise(parts.signals, Signal.STOP), 1_000_000]);
   assertEquals(parts.machine.run(), { kind: "stopped" });
-  assertEquals(parts.engine.retired, 50_000);
+  assertEquals(parts.engine.retired, 100_000);
 });
 
 Deno.test("a machine that was stopped before it ran runs no instruction", () => {

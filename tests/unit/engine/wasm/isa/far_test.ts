@@ -19,6 +19,7 @@ import {
   USER_STACK,
 } from "../../../../support/segment_rig.ts";
 import { CODE_AT, NONE } from "../../../../support/system_rig.ts";
+import type { QuietApic } from "../../../../support/wasm_guest.ts";
 
 const TARGET = 0x1800;
 const FREE = Sel.FREE;
@@ -277,14 +278,17 @@ Deno.test("IRET at level 3 cannot change IOPL, and IF with IOPL 3 only (SDM 2A, 
   }
 });
 
-Deno.test("IRET turns interrupts on: they are looked for at once; NMIs may come again", () => {
-  const rig = new SegmentRig("flat32");
-  rig.cpu.nmiMasked = true;
-  rig.cpu.attention = 0;
-  stack(rig, [TARGET, Sel.CODE0, Flag.IF]);
-  assertEquals(run(rig, "cf"), undefined);
-  assertEquals(rig.cpu.attention & Attention.INTERRUPT, Attention.INTERRUPT);
-  assertEquals(rig.cpu.nmiMasked, false);
+Deno.test("IRET turns interrupts on: one that has waited comes at once; NMIs may come again", () => {
+  for (const pending of [true, false]) {
+    const rig = new SegmentRig("flat32");
+    (rig.cpu.apic as QuietApic).pending = pending;
+    rig.cpu.nmiMasked = true;
+    rig.cpu.attention = 0;
+    stack(rig, [TARGET, Sel.CODE0, Flag.IF]);
+    assertEquals(run(rig, "cf"), undefined);
+    assertEquals((rig.cpu.attention & Attention.INTERRUPT) !== 0, pending);
+    assertEquals(rig.cpu.nmiMasked, false);
+  }
   const faulting = new SegmentRig("flat32");
   faulting.cpu.nmiMasked = true;
   stack(faulting, [TARGET, 0, 0]);
