@@ -28,11 +28,11 @@ export interface InstructionCounter {
 /** The longest sleep of a machine whose guest waits, in milliseconds. */
 const MAX_SLEEP_MS = 1000;
 /** Instructions of a slice: a few milliseconds, so that nobody waits long for a look at signals. */
-const REAL_SLICE = 50_000;
-const VIRTUAL_SLICE = 100_000;
-/** A deadline that is nearer than a slice may take, and the instructions of a slice before it. */
-const NEAR_NS = 5_000_000;
+const SLICE = 100_000;
+/** Those of a slice before a near deadline, at least. */
 const NEAR_SLICE = 5_000;
+/** What an instruction takes that is interpreted, in nanoseconds; translated ones take a tenth of it. */
+const INSTRUCTION_NS = 20;
 
 /** The host's time: guest time runs on while the host does something else. */
 export class RealClock implements MachineClock {
@@ -50,7 +50,8 @@ export class RealClock implements MachineClock {
   attach(): void {}
 
   budget(deadlineNs: number): number {
-    return deadlineNs - this.nowNs() < NEAR_NS ? NEAR_SLICE : REAL_SLICE;
+    const fitting = Math.floor((deadlineNs - this.nowNs()) / INSTRUCTION_NS);
+    return Math.max(NEAR_SLICE, Math.min(fitting, SLICE));
   }
 
   access(): boolean {
@@ -108,7 +109,7 @@ export class VirtualClock implements MachineClock {
   }
 
   budget(deadlineNs: number): number {
-    return Math.max(1, Math.min(Math.ceil(deadlineNs - this.nowNs()), VIRTUAL_SLICE));
+    return Math.max(1, Math.min(Math.ceil(deadlineNs - this.nowNs()), SLICE));
   }
 
   access(): boolean {
