@@ -64,10 +64,6 @@ const EDGES = [0n, 1n, -1n, 0x7fn, 0x80n, 0x7fffn, 0x8000n, 0x7fff_ffffn, 0x8000
 
 /** A timer that the test raises. */
 class TimerApic extends QuietApic {
-  pending = false;
-  override hasInterrupt(): boolean {
-    return this.pending;
-  }
   override acknowledge(): number {
     if (!this.pending) return -1;
     this.pending = false;
