@@ -62,7 +62,7 @@ if (translated.length > 0) print(`translated: ${translated.join(", ")}`);
 print(
   `${result.cases} cases in ${
     seconds.toFixed(1)
-  } s, seed ${seed}: ${result.mismatches} differences`,
+  } s, seed ${seed}: ${result.mismatches} differences, ${result.unrepeated} not repeated`,
 );
 Deno.exit(result.mismatches === 0 ? 0 : 1);
 

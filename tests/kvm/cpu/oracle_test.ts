@@ -18,6 +18,11 @@ const CASES = { 64: 2_000_000, 32: 200_000 } as const;
 const SHOWN = 20;
 /** Share of cases that must have done more than to fault. */
 const LEAST_COMPLETED = 0.75;
+/**
+ * Batches that may differ once and never again: one in some twenty million cases does, on a host with
+ * much to do, and which case it was, and how, cannot be said any more.
+ */
+const MOST_UNREPEATED = 2;
 /** Share of cases that must have run translated; most of the table's instructions are interpreted. */
 const LEAST_TRANSLATED = 0.15;
 
@@ -47,6 +52,7 @@ function check(bits: 32 | 64, sides: Sides): OracleResult {
   const result = runOracle({ seed: start, bits, cases, sides, mismatches: SHOWN, report });
   const lines = found.slice(0, SHOWN).map(mismatchText).join("\n");
   assertEquals(result.mismatches, 0, `DENOVISOR_SEED=${start}\n${lines}`);
+  assert(result.unrepeated <= MOST_UNREPEATED, `${result.unrepeated} batches differed once`);
   const completed = (result.ends.get(1) ?? 0) + (result.ends.get(2) ?? 0);
   assert(completed > cases * LEAST_COMPLETED, `only ${completed} cases did not fault`);
   return result;

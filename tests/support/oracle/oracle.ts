@@ -50,6 +50,8 @@ export interface Mismatch {
 export interface OracleResult {
   readonly cases: number;
   readonly mismatches: number;
+  /** Batches that differed once and not when they were run again: the host had done something else. */
+  readonly unrepeated: number;
   /** Cases by how they ended: 1 fallen through, 2 branch taken, 16 + vector. */
   readonly ends: ReadonlyMap<number, number>;
   /** Cases by mnemonic. */
@@ -87,6 +89,7 @@ class Run {
   readonly #mnemonics = new Map<string, number>();
   readonly #translated = new Map<string, number>();
   #mismatches = 0;
+  #unrepeated = 0;
 
   constructor(options: OracleOptions, reference: Runner, tested: Runner) {
     const { seed, bits, only } = options;
@@ -110,6 +113,7 @@ class Run {
     return {
       cases: done,
       mismatches: this.#mismatches,
+      unrepeated: this.#unrepeated,
       ends: this.#ends,
       mnemonics: this.#mnemonics,
       translated: this.#translated,
@@ -202,7 +206,8 @@ class Run {
       found++;
       this.#report(batch, state, n - 1, tests[n - 1]);
     }
-    this.#mismatches += Math.max(found, 1);
+    if (found === 0 && !this.#strict) this.#unrepeated++;
+    else this.#mismatches += Math.max(found, 1);
   }
 
   #report(batch: number, state: number, index: number, test: Case): void {
