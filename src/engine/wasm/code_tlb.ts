@@ -77,7 +77,8 @@ export class CodeTlb {
     const at = jumpAt(lo) / 4;
     this.#hasJumps = true;
     this.#jumpPages[pageMark(lo)] = 1;
-    if ((s[at] !== lo || s[at + 1] !== hi) && s[at + 1] !== 0) {
+    const isThere = s[at] === lo && s[at + 1] === hi;
+    if (!isThere && s[at + 1] !== 0) {
       const second = at ^ JUMP_WORDS;
       s.copyWithin(second, at, at + JUMP_WORDS);
       this.#keep(second, this.#globalJumps[numberOf(at)] !== 0);
@@ -86,7 +87,9 @@ export class CodeTlb {
     s[at + 1] = hi;
     s[at + 2] = region;
     s[at + 3] = entry;
-    this.#keep(at, this.isGlobal);
+    // At most entries of translated code its jump is there already, and remembered.
+    const isKept = isThere && (this.#globalJumps[numberOf(at)] !== 0) === this.isGlobal;
+    if (!isKept) this.#keep(at, this.isGlobal);
   }
 
   /** Remembers a jump for the next flush. */
