@@ -12,7 +12,7 @@ import type { CpuBus, LocalApicPort } from "../cpu_bus.ts";
 import type { Block } from "./block.ts";
 import { FaultClass, GUEST_EXCEPTION } from "./exception.ts";
 import type { Paging } from "./paging.ts";
-import { PRIVATE_BYTES, TLB_WORDS, TlbSet } from "./tlb.ts";
+import { PRIVATE_PAGES, TLB_WORDS, TlbSet } from "./tlb.ts";
 import type { X87 } from "./x87_state.ts";
 
 /** Word indices in `Cpu.s` (halves: low, then high). */
@@ -233,7 +233,7 @@ export class Cpu {
   constructor(parts: CpuParts) {
     this.index = parts.index;
     this.isAlone = parts.bus.localApics.length === 1;
-    this.memory = new WebAssembly.Memory({ initial: PRIVATE_BYTES / 65536 });
+    this.memory = new WebAssembly.Memory({ initial: PRIVATE_PAGES, maximum: PRIVATE_PAGES });
     const { buffer } = this.memory;
     this.s = new Int32Array(buffer);
     this.u16 = new Uint16Array(buffer);

@@ -1,5 +1,6 @@
 /** Puts a WebAssembly module together (WebAssembly core 2.0 §5.5). */
 
+import { PRIVATE_PAGES } from "../tlb.ts";
 import { CodeWriter } from "./code_writer.ts";
 import { Type } from "./opcodes.ts";
 
@@ -19,8 +20,9 @@ const FUNCTION_TYPE = 0x60;
 const FUNCREF = 0x70;
 /** A branch hint. */
 const UNLIKELY = 0;
-/** Limits of a memory: a maximum follows; shared. */
-const SHARED = 3;
+/** Limits of a memory: a maximum follows; it is shared. */
+const BOUNDED = 1;
+const SHARED = 2;
 /** Pages at most of a 32-bit memory. */
 const MAX_PAGES = 65536;
 
@@ -74,11 +76,14 @@ export function writeModule(parts: ModuleParts): Uint8Array<ArrayBuffer> {
   const fixed: ((into: CodeWriter) => void)[] = [
     (into) => {
       name(into, PRIVATE_NAME);
-      into.append(new Uint8Array([Kind.MEMORY, 0, 0]));
+      // V8 checks no access at a fixed place that each such memory has.
+      into.append(new Uint8Array([Kind.MEMORY, BOUNDED]));
+      into.unsigned(PRIVATE_PAGES);
+      into.unsigned(PRIVATE_PAGES);
     },
     (into) => {
       name(into, RAM_NAME);
-      into.append(new Uint8Array([Kind.MEMORY, SHARED, 0]));
+      into.append(new Uint8Array([Kind.MEMORY, BOUNDED | SHARED, 1]));
       into.unsigned(MAX_PAGES);
     },
     (into) => {
