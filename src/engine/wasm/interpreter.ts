@@ -283,7 +283,8 @@ export class Interpreter {
     const { block } = cpu;
     cpu.activity[0] = Activity.INTERPRETER;
     if (block !== undefined) {
-      if (cpu.at === 0) block.page?.leftAtOnce();
+      // Accesses of translated code fail there, too, one by one.
+      if (cpu.at === 0 && block.page?.translated.has(block.start) === false) block.page.leftAtOnce();
       const done = cpu.faultClass === FaultClass.FAULT ? cpu.at : cpu.at + 1;
       if (cpu.faultClass === FaultClass.FAULT) setRip(cpu, block.insns[cpu.at].offset);
       retire(cpu, done);

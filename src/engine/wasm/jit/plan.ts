@@ -31,12 +31,16 @@ export interface PlannedBlock {
   readonly isEntry: boolean;
 }
 
-/** Blocks in the order of their offsets; undefined when the first one has gone. */
+/**
+ * Blocks in the order of their offsets; undefined when the first one has gone.
+ * @param ends Offsets that the region leaves to another one, unless it starts there.
+ */
 export function planRegion(
   page: CodePage,
   start: number,
   is64: boolean,
   isHot: (offset: number) => boolean,
+  ends: (offset: number) => boolean = () => false,
 ): PlannedBlock[] | undefined {
   const insns = new Map<number, Insn>();
   const leaders = new Set<number>([start]);
@@ -56,8 +60,11 @@ export function planRegion(
   const take = (offset: number): boolean => {
     const block = page.at(offset);
     if (block === undefined) return false;
-    for (const insn of block.insns) insns.set(insn.offset, insn);
-    return true;
+    for (const insn of block.insns) {
+      if (insn.offset !== start && ends(insn.offset)) break;
+      insns.set(insn.offset, insn);
+    }
+    return insns.has(offset);
   };
   while (queue.length > 0 && total < MAX_INSNS) {
     let offset = queue.pop()!;

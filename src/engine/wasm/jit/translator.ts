@@ -235,6 +235,8 @@ export class Translator {
         block.start,
         is64,
         (offset) => (page.at(offset)?.entries ?? 0) >= warm,
+        // From the middle of a loop it goes to the loop's own region.
+        (offset) => inside && page.at(offset)?.region !== undefined,
       );
       if (blocks === undefined) continue;
       const sites: number[] = [];
