@@ -284,7 +284,9 @@ export class Interpreter {
     cpu.activity[0] = Activity.INTERPRETER;
     if (block !== undefined) {
       // Accesses of translated code fail there, too, one by one.
-      if (cpu.at === 0 && block.page?.translated.has(block.start) === false) block.page.leftAtOnce();
+      if (cpu.at === 0 && block.page?.translated.has(block.start) === false) {
+        block.page.leftAtOnce();
+      }
       const done = cpu.faultClass === FaultClass.FAULT ? cpu.at : cpu.at + 1;
       if (cpu.faultClass === FaultClass.FAULT) setRip(cpu, block.insns[cpu.at].offset);
       retire(cpu, done);

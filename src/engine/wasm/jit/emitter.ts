@@ -130,6 +130,16 @@ export class Emitter {
     this.code.brIf(this.depth - depth);
   }
 
+  /** Emits what stands in the way of the current block, which goes on behind it as it was. */
+  aside(emit: () => void): void {
+    const { counted, done, insn, access, flagsWanted, known, sseChecked, mxcsrChecked } = this;
+    const { held } = this.registers;
+    emit();
+    Object.assign(this, { counted, done, insn, access, flagsWanted });
+    Object.assign(this, { known, sseChecked, mxcsrChecked });
+    this.registers.held = held;
+  }
+
   // Registers.
 
   /** Pushes a whole register. */

@@ -29,6 +29,8 @@ export interface PlannedBlock {
   readonly falls: boolean;
   /** Control comes from outside of the region: from a caller, a callee, or an interpreted instruction. */
   readonly isEntry: boolean;
+  /** It is the one that the region is made for. */
+  readonly isStart: boolean;
 }
 
 /**
@@ -80,7 +82,10 @@ export function planRegion(
       if (crosses(insn)) break;
       if (isBranch(insn, is64)) {
         const { mnemonic, operands } = insn.row!;
-        if (operands[0]?.startsWith("J") && isHot(targetOf(insn))) lead(targetOf(insn));
+        if (operands[0]?.startsWith("J") && isHot(targetOf(insn))) {
+          if (mnemonic === "call") leadFromOutside(targetOf(insn));
+          else lead(targetOf(insn));
+        }
         if (mnemonic === "call" && isHot(next)) leadFromOutside(next);
         if (!isConditional(insn)) break;
       } else if (emissionOf(insn, is64) === undefined) {
@@ -93,9 +98,13 @@ export function planRegion(
     }
   }
   const blocks = [...leaders].sort((a, b) => a - b)
-    .map((offset) => blockAt(offset, insns, leaders, entries.has(offset), is64))
+    .map((offset) => ({
+      ...blockAt(offset, insns, leaders, is64),
+      isEntry: entries.has(offset),
+      isStart: offset === start,
+    }))
     .filter(({ insns }) => insns.length > 0);
-  return blocks.some(({ offset }) => offset === start) ? blocks : undefined;
+  return blocks.some(({ isStart }) => isStart) ? blocks : undefined;
 }
 
 /** The block that begins at a leader. */
@@ -103,25 +112,35 @@ function blockAt(
   start: number,
   all: ReadonlyMap<number, Insn>,
   leaders: ReadonlySet<number>,
-  isEntry: boolean,
   is64: boolean,
-): PlannedBlock {
+): Omit<PlannedBlock, "isEntry" | "isStart"> {
   const insns: Insn[] = [];
   for (let offset = start; insns.length < MAX_BLOCK_INSNS;) {
     const insn = all.get(offset);
     if (insn === undefined || (offset !== start && leaders.has(offset))) break;
     insns.push(insn);
-    if (crosses(insn)) return { offset: start, insns, steps: true, falls: false, isEntry };
+    if (crosses(insn)) return { offset: start, insns, steps: true, falls: false };
     if (isBranch(insn, is64)) {
       if (!isConditional(insn)) {
-        return { offset: start, insns, steps: false, falls: false, isEntry };
+        return { offset: start, insns, steps: false, falls: false };
       }
     } else if (emissionOf(insn, is64) === undefined) {
-      return { offset: start, insns, steps: true, falls: false, isEntry };
+      return { offset: start, insns, steps: true, falls: false };
     }
     offset = insn.next;
   }
-  return { offset: start, insns, steps: false, falls: true, isEntry };
+  return { offset: start, insns, steps: false, falls: true };
+}
+
+/** By block: where each of its branches within the region leads, and where it goes on, by position. */
+export function successorsOf(blocks: readonly PlannedBlock[]): number[][] {
+  const positions = new Map(blocks.map(({ offset }, position) => [offset, position]));
+  return blocks.map(({ insns, falls, steps }) => {
+    const branches = steps ? insns.slice(0, -1) : insns;
+    const offsets = branches.filter(({ row }) => row?.operands[0]?.startsWith("J")).map(targetOf);
+    if (falls) offsets.push(insns[insns.length - 1].next);
+    return offsets.map((offset) => positions.get(offset)).filter((to) => to !== undefined);
+  });
 }
 
 /** Whether the instruction goes on in the next page, whose bytes may be others each time. */

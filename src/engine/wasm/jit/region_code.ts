@@ -7,16 +7,19 @@ import { emitBranch, isBranch, isConditional, type Ways } from "./emit/branch.ts
 import { emissionOf, widthOf } from "./emit/table.ts";
 import { Memory } from "./code_writer.ts";
 import { FETCHED_SITE, Jit, Status } from "./layout.ts";
-import { findLoops, type Loops, NO_LOOP } from "./loops.ts";
 import { Local } from "./locals.ts";
 import type { FunctionCode } from "./module_writer.ts";
 import { Op } from "./opcodes.ts";
-import { crosses, type PlannedBlock } from "./plan.ts";
+import { crosses, type PlannedBlock, successorsOf } from "./plan.ts";
+import { NO_BLOCK, type Structure, structureOf } from "./structure.ts";
 
 /** The depths, in WebAssembly blocks, of what is around all of a region's blocks. */
 const EXIT = 1;
 const BAIL = 2;
 const AGAIN = 3;
+
+/** Bits of all registers. */
+const ALL = -1;
 
 /** Bits of `Local.POINT` that hold the offset. */
 const OFFSET_MASK = 0xffff;
@@ -46,31 +49,23 @@ export function regionCode(
   return new RegionWriter(blocks, is64, index, siteOf, isSplit).write();
 }
 
-/** A block, or a loop from its first to its last block. */
-interface Item {
-  readonly first: number;
-  readonly last: number;
-}
-
-/**
- * Lays blocks out. Branches forward go to the end of a WebAssembly block that ends where the target
- * begins; branches backward to the beginning of a loop. A loop is entered at its first block only.
- * What else goes backward begins the function's switch again, as a call from outside does.
- */
+/** Lays blocks out as `structureOf` says, a call from outside beginning with the function's switch. */
 class RegionWriter implements Ways {
   readonly index: number;
   readonly #e: Emitter;
   readonly #blocks: readonly PlannedBlock[];
   readonly #siteOf: SiteOf;
   readonly #isSplit: IsSplit;
-  readonly #loops: Loops;
+  readonly #structure: Structure;
   readonly #positions: ReadonlyMap<number, number>;
-  /** By block: depth of the label that leads to its beginning, as long as there is one. */
-  readonly #labels = new Map<number, number>();
-  /** The outermost loop around the block that is being written. */
-  #around: Item | undefined = undefined;
-  /** By block that the switch knows: its number there. */
-  readonly #entries = new Map<number, number>();
+  /** By block that has a label or begins a loop: the label's depth, as long as it can be branched to. */
+  readonly #labels: number[] = [];
+  /** By block: registers whose variables have their values on all ways to it so far. */
+  readonly #held: number[] = [];
+  /** The block that is being written. */
+  #current = NO_BLOCK;
+  /** Depth of the outermost loop around it. */
+  #loopDepth = 0;
 
   constructor(
     blocks: readonly PlannedBlock[],
@@ -84,72 +79,90 @@ class RegionWriter implements Ways {
     this.#blocks = blocks;
     this.#siteOf = siteOf;
     this.#isSplit = isSplit;
-    this.#loops = findLoops(blocks);
-    this.#positions = new Map(blocks.map(({ offset }, position) => [offset, position]));
+    const positions = blocks.map((_, position) => position);
+    this.#structure = structureOf({
+      successors: successorsOf(blocks),
+      start: blocks.findIndex(({ isStart }) => isStart),
+      wanted: positions.filter((position) => blocks[position].isEntry),
+    });
+    this.#positions = new Map(positions.map((position) => [blocks[position].offset, position]));
   }
 
   write(): RegionCode {
     const e = this.#e;
     const { code } = e;
+    const { entries, top, again } = this.#structure;
     e.exitDepth = EXIT;
     e.bailDepth = BAIL;
     e.total = this.#blocks.reduce((total, { insns }) => total + insns.length, 0);
     e.open(Op.BLOCK);
     e.open(Op.BLOCK);
-    e.open(this.#loops.others || this.#returns() ? Op.LOOP : Op.BLOCK);
-    const items = this.#itemsOf(0, this.#blocks.length - 1);
-    this.#openLabels(items);
+    e.open(again || this.#returns() ? Op.LOOP : Op.BLOCK);
+    this.#openLabels(top);
     this.#checkBudget(() => e.exitWith(Status.BUDGET));
-    items.forEach(({ first }, number) => this.#entries.set(first, number));
     code.get(Local.ENTRY);
     code.op(Op.BR_TABLE);
-    code.unsigned(items.length - 1);
-    for (let i = 0; i < items.length; i++) code.unsigned(i);
-    for (const item of items) {
-      this.#closeLabel(item);
-      this.#writeItem(item);
+    code.unsigned(entries.length - 1);
+    for (const entry of entries) {
+      code.unsigned(e.depth - this.#labels[entry]);
+      this.#held[entry] = 0;
     }
+    this.#writeLabelled(top);
     e.end(); // AGAIN
     code.op(Op.UNREACHABLE);
     e.end(); // BAIL: an instruction cannot be finished
     bail(e);
     e.end(); // EXIT
-    const entries = items.map(({ first }) => this.#blocks[first].offset);
-    return { code: regionFunction(e), entries, reach: e.reach };
+    return {
+      code: regionFunction(e),
+      entries: entries.map((entry) => this.#blocks[entry].offset),
+      reach: e.reach,
+    };
   }
 
-  /** Blocks `first` to `last`, those of a loop together; `inside` of which loop they are already. */
-  #itemsOf(first: number, last: number, inside = NO_LOOP): Item[] {
-    const items: Item[] = [];
-    for (let at = first; at <= last;) {
-      const end = at === inside ? at : Math.max(at, this.#loops.ends[at]);
-      items.push({ first: at, last: end });
-      at = end + 1;
-    }
-    return items;
-  }
-
-  /** Opens what ends where each of the items begins. */
-  #openLabels(items: readonly Item[]): void {
-    for (const { first } of items.toReversed()) {
+  /** Opens what ends where each of the blocks begins. */
+  #openLabels(blocks: readonly number[]): void {
+    for (const block of blocks.toReversed()) {
       this.#e.open(Op.BLOCK);
-      this.#labels.set(first, this.#e.depth);
+      this.#labels[block] = this.#e.depth;
+      this.#held[block] = ALL;
     }
   }
 
-  #closeLabel({ first }: Item): void {
-    this.#e.end();
-    this.#labels.delete(first);
+  /** Writes the blocks, one behind the other. */
+  #writeLabelled(blocks: readonly number[]): void {
+    const e = this.#e;
+    for (const block of blocks) {
+      e.end();
+      this.#labels[block] = 0;
+      e.known = undefined;
+      e.sseChecked = e.mxcsrChecked = false;
+      e.registers.held = this.#held[block];
+      this.#writeTree(block);
+    }
   }
 
-  #writeItem(item: Item): void {
-    if (this.#loops.ends[item.first] === NO_LOOP) this.#writeBlock(item.first);
-    else if (this.#e.registers.isInLoop) this.#writeLoop(item);
-    else this.#writeOuterLoop(item);
+  /** Writes a block and what stands behind it. */
+  #writeTree(block: number): void {
+    const { isLoop, outside } = this.#structure;
+    if (isLoop[block]) {
+      this.#openLabels(outside[block]);
+      if (this.#e.registers.isInLoop) this.#writeLoop(block);
+      else this.#writeOuterLoop(block);
+      this.#writeLabelled(outside[block]);
+    } else this.#writeWithin(block);
+  }
+
+  /** Writes a block and what stands behind it, inside of its loop if it begins one. */
+  #writeWithin(block: number): void {
+    const behind = this.#structure.behind[block];
+    this.#openLabels(behind);
+    this.#writeBlock(block);
+    this.#writeLabelled(behind);
   }
 
   /** A loop, its registers in local variables, and the ways out of it on which they go back. */
-  #writeOuterLoop(item: Item): void {
+  #writeOuterLoop(block: number): void {
     const e = this.#e;
     const { registers, exitDepth, bailDepth } = e;
     e.open(Op.BLOCK);
@@ -157,9 +170,9 @@ class RegionWriter implements Ways {
     e.open(Op.BLOCK);
     e.bailDepth = e.depth;
     registers.beginLoop();
-    this.#around = item;
-    this.#writeLoop(item);
-    this.#around = undefined;
+    this.#loopDepth = e.depth + 1;
+    this.#writeLoop(block);
+    this.#loopDepth = 0;
     e.end();
     registers.leaveLoop();
     e.branchTo(bailDepth);
@@ -171,19 +184,15 @@ class RegionWriter implements Ways {
     e.bailDepth = bailDepth;
   }
 
-  #writeLoop({ first, last }: Item): void {
+  #writeLoop(block: number): void {
     const e = this.#e;
     e.open(Op.LOOP);
-    this.#labels.set(first, e.depth);
-    this.#checkBudget(() => e.exitTo(this.#blocks[first].offset, Status.BUDGET));
-    const [head, ...rest] = this.#itemsOf(first, last, first);
-    this.#openLabels(rest);
-    this.#writeBlock(head.first);
-    for (const item of rest) {
-      this.#closeLabel(item);
-      this.#writeItem(item);
-    }
-    this.#labels.delete(first);
+    this.#labels[block] = e.depth;
+    e.known = undefined;
+    e.sseChecked = e.mxcsrChecked = false;
+    this.#checkBudget(() => e.exitTo(this.#blocks[block].offset, Status.BUDGET));
+    this.#writeWithin(block);
+    this.#labels[block] = 0;
     e.end();
     e.code.op(Op.UNREACHABLE);
   }
@@ -193,30 +202,42 @@ class RegionWriter implements Ways {
     const accesses = block.insns.some(this.#isSplit)
       ? []
       : groupAccesses(block.insns, this.#e.is64);
+    const before = this.#current;
+    this.#current = position;
     emitBlock(this.#e, block, accesses, this.#siteOf, this);
+    this.#current = before;
   }
 
   goTo(offset: number): void {
     const e = this.#e;
+    const { hasLabel, isLoop, order } = this.#structure;
     const to = this.#positions.get(offset);
-    const label = to === undefined ? undefined : this.#labels.get(to);
-    if (label !== undefined) {
-      if (!this.#isAround(to!)) e.registers.leaveLoop();
-      return e.branchTo(label);
-    }
-    const entry = to === undefined ? undefined : this.#entries.get(to);
-    if (entry === undefined) return e.exitTo(offset);
+    if (to === undefined || order[to] === NO_BLOCK) return e.exitTo(offset);
+    const backward = order[to] <= order[this.#current];
+    if (backward && !(isLoop[to] && this.#labels[to] > 0)) return this.#goAgain(to);
+    if (!backward && !hasLabel[to]) return e.aside(() => this.#writeTree(to));
+    const depth = this.#labels[to];
+    const leaves = depth < this.#loopDepth;
+    if (leaves) e.registers.leaveLoop();
+    if (!backward) this.#held[to] &= e.registers.held;
+    e.branchTo(depth);
+  }
+
+  /** Enters the switch again. */
+  #goAgain(to: number): void {
+    const e = this.#e;
     e.registers.leaveLoop();
-    e.pushAddress(offset);
+    e.pushAddress(this.#blocks[to].offset);
     e.code.set(Local.RIP);
-    e.code.i32(entry);
+    e.code.i32(this.#structure.entries.indexOf(to));
     e.code.set(Local.ENTRY);
     e.branchTo(AGAIN);
   }
 
   returnTo(offset: number): { index: number; entry: number } | undefined {
-    const entry = this.#entries.get(this.#positions.get(offset) ?? -1);
-    return entry === undefined ? undefined : { index: this.index, entry };
+    const { entries } = this.#structure;
+    const entry = entries.indexOf(this.#positions.get(offset) ?? NO_BLOCK);
+    return entry < 0 ? undefined : { index: this.index, entry };
   }
 
   enterAgain(): void {
@@ -240,12 +261,6 @@ class RegionWriter implements Ways {
     e.openUnlikely();
     leave();
     e.end();
-  }
-
-  /** Whether the loop around the current block is also around another one. */
-  #isAround(block: number): boolean {
-    const around = this.#around;
-    return around !== undefined && block >= around.first && block <= around.last;
   }
 }
 
@@ -279,9 +294,6 @@ function emitBlock(
 ): void {
   const { code } = e;
   const { insns, offset, steps } = block;
-  e.known = undefined;
-  e.registers.beginBlock();
-  e.sseChecked = e.mxcsrChecked = false;
   e.counted = steps ? insns.length - 1 : insns.length;
   if (e.counted > 0) takeBudget(e);
   const wanted = wantedFlags(insns, accesses, e.is64);

@@ -69,9 +69,13 @@ export class Registers {
     this.#held |= 1 << n;
   }
 
-  /** A block begins, to which control may come from several places. */
-  beginBlock(): void {
-    this.#held = 0;
+  /** Bit by register: its variable has its value here. In loops all of them do. */
+  get held(): number {
+    return this.#loop === undefined ? this.#held : 0;
+  }
+  /** Control comes from somewhere else, where the variables had these. */
+  set held(held: number) {
+    this.#held = held;
   }
 
   // What only one way through an IF has loaded is not there behind it.
@@ -91,6 +95,7 @@ export class Registers {
 
   /** A loop begins here, and no other one is around it. */
   beginLoop(): void {
+    this.#held = 0;
     this.#loop = { start: this.#code.length, stores: [], used: 0, changed: 0 };
   }
 

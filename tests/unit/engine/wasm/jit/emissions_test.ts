@@ -145,6 +145,7 @@ for (const bits of [64, 32] as const) {
           steps: false,
           falls: !ends,
           isEntry: true,
+          isStart: true,
         };
         functions.push(regionCode([block], is64, 0, () => 0).code);
         codes.push(code);

@@ -101,7 +101,14 @@ function moduleOf(...regions: readonly (readonly string[])[]): Uint8Array {
     let offset = 0;
     const blocks = parts.map((part): PlannedBlock => {
       const insns = decodeAll(code(part), offset);
-      const block = { offset, insns, steps: false, falls: true, isEntry: offset === 0 };
+      const block = {
+        offset,
+        insns,
+        steps: false,
+        falls: true,
+        isEntry: false,
+        isStart: offset === 0,
+      };
       offset = insns[insns.length - 1].next;
       return block;
     });
