@@ -10,13 +10,14 @@
 
 import { Seg, SegField, State } from "../../../cpu/state.ts";
 import { EaKind, IMM, type Insn, NONE } from "../insn.ts";
-import { SET_WORDS } from "../tlb.ts";
 import type { Access, Group } from "./accesses.ts";
 import { CodeWriter, Memory } from "./code_writer.ts";
 import { FlagKind, Jit, RANGE, Status } from "./layout.ts";
 import type { FunctionCode } from "./module_writer.ts";
 import { Op, Type } from "./opcodes.ts";
-import { GROUPS, Local } from "./locals.ts";
+import { GROUPS, Local, SLOTS } from "./locals.ts";
+import { locate } from "./locate.ts";
+import { PageSlots } from "./page_slots.ts";
 import { Registers } from "./registers.ts";
 import { Types } from "./runtime.ts";
 
@@ -29,6 +30,11 @@ const LOCALS: FunctionCode["locals"] = [
   [GROUPS, Type.I32],
 ];
 const LOCALS_WITH_XMM: FunctionCode["locals"] = [...LOCALS, [16, Type.V128]];
+const LOCALS_WITH_SLOTS: FunctionCode["locals"] = [
+  ...LOCALS_WITH_XMM,
+  [SLOTS, Type.I64],
+  [SLOTS, Type.I32],
+];
 
 /** Functions that every region's module imports, by their indices. */
 export const Imported = { MISS: 0, FLAGS: 1, FLOATS: 2, STRINGS: 3 } as const;
@@ -51,10 +57,6 @@ export interface KnownFlags {
   readonly low32: boolean;
 }
 
-/** Bytes from a TLB set to the one of writes. */
-const WRITE_SET = SET_WORDS * 4;
-/** Bits 13:4 of an entry's offset: bits 21:12 of the address. */
-const ENTRY_MASK = 0x3ff0;
 const PAGE_MASK = -4096;
 
 /** Where flags come from: variable, place in the private memory, and how it is loaded. */
@@ -69,6 +71,7 @@ export const FLAG_WORDS = [
 export class Emitter {
   readonly code = new CodeWriter();
   readonly registers = new Registers(this.code);
+  readonly slots = new PageSlots();
   /** 64-bit code; else 32-bit code with flat segments. */
   readonly is64: boolean;
   /** Blocks of WebAssembly that are open. */
@@ -339,7 +342,7 @@ export class Emitter {
   /** Pops a linear address and pushes what is there. */
   loadAt(width: number, extend: Extend): void {
     this.code.set(Local.ADDRESS);
-    this.locate(width, false);
+    locate(this, width, false);
     this.code.access(loadOp(width, extend), Memory.RAM);
   }
 
@@ -359,7 +362,7 @@ export class Emitter {
   /** The same of the linear address that it pops. */
   checkWriteAt(width: number): void {
     this.code.set(Local.ADDRESS);
-    this.locate(width, true);
+    locate(this, width, true);
     this.code.set(Local.RAM);
   }
 
@@ -387,50 +390,10 @@ export class Emitter {
       code.op(Op.I64_ADD);
       this.cutAddress(this.is64 ? 8 : 4);
       code.set(Local.ADDRESS);
-      this.locate(group.high - group.low, group.write, RANGE);
+      locate(this, group.high - group.low, group.write, RANGE);
       code.tee(local);
     } else code.get(local);
     return position - group.low;
-  }
-
-  /**
-   * Pushes the offset in guest RAM of `Local.ADDRESS`: by the TLB, or else by the MMU. Leaves the
-   * function where neither has it.
-   * @param range `RANGE` where it is for several accesses, else 0.
-   */
-  locate(width: number, write: boolean, range = 0): void {
-    const { code } = this;
-    const set = write ? WRITE_SET : 0;
-    code.get(Local.ADDRESS);
-    code.op(Op.I32_WRAP_I64);
-    code.i32(8);
-    code.op(Op.I32_SHR_U);
-    code.i32(ENTRY_MASK);
-    code.op(Op.I32_AND);
-    code.get(Local.TLB);
-    code.op(Op.I32_ADD);
-    code.tee(Local.TLB_ENTRY);
-    code.access(Op.I64_LOAD, Memory.PRIVATE, set);
-    code.get(Local.ADDRESS);
-    if (width > 1) { // an access that crosses pages does not match
-      code.i64(width - 1);
-      code.op(Op.I64_ADD);
-    }
-    code.i64(PAGE_MASK);
-    code.op(Op.I64_AND);
-    code.op(Op.I64_NE);
-    this.openUnlikely();
-    this.setPoint();
-    code.get(Local.ADDRESS);
-    code.i32(write ? -width - range : width + range);
-    code.call(Imported.MISS);
-    this.branchIfTo(this.bailDepth);
-    this.end();
-    code.get(Local.TLB_ENTRY);
-    code.access(Op.I32_LOAD, Memory.PRIVATE, set + 8);
-    code.get(Local.ADDRESS);
-    code.op(Op.I32_WRAP_I64);
-    code.op(Op.I32_ADD);
   }
 
   // Ways out.
@@ -540,7 +503,11 @@ export class Emitter {
 
 /** The region's function whose code has been emitted. */
 export function regionFunction(e: Emitter): FunctionCode {
-  const locals = e.registers.usesXmm ? LOCALS_WITH_XMM : LOCALS;
+  const locals = e.slots.count > 0
+    ? LOCALS_WITH_SLOTS
+    : e.registers.usesXmm
+    ? LOCALS_WITH_XMM
+    : LOCALS;
   return { type: Types.REGION, locals, ...e.finish() };
 }
 

@@ -204,7 +204,12 @@ class RegionWriter implements Ways {
       : groupAccesses(block.insns, this.#e.is64);
     const before = this.#current;
     this.#current = position;
+    const { slots } = this.#e;
+    const { isOpen } = slots;
+    const { isInner, isLoop } = this.#structure;
+    if (isOpen !== isInner[position] || isLoop[position]) slots.isOpen = isInner[position];
     emitBlock(this.#e, block, accesses, this.#siteOf, this);
+    if (isOpen !== isInner[position]) slots.isOpen = isOpen;
     this.#current = before;
   }
 

@@ -33,6 +33,8 @@ export interface Structure {
   readonly outside: readonly (readonly number[])[];
   /** By block: whether a loop begins there. */
   readonly isLoop: readonly boolean[];
+  /** By block: whether it is in a loop that has no other loop in it. */
+  readonly isInner: readonly boolean[];
   /** By block: whether it has a label; else it stands where the only branch to it is. */
   readonly hasLabel: readonly boolean[];
   /** By block: its place in the order in which control comes to them; `NO_BLOCK` when it never does. */
@@ -253,6 +255,7 @@ class Flow {
       behind,
       outside,
       isLoop,
+      isInner: this.#loops.map((loop) => loop !== NO_BLOCK && !this.#around.includes(loop)),
       hasLabel,
       order: this.#order,
       again: this.#again,

@@ -6,6 +6,7 @@ import type { Insn } from "../../insn.ts";
 import { Memory } from "../code_writer.ts";
 import { type Emitter, Extend } from "../emitter.ts";
 import { Local } from "../locals.ts";
+import { locate } from "../locate.ts";
 import { Op } from "../opcodes.ts";
 import type { Emissions } from "./emit.ts";
 import { pushFlags } from "./flags.ts";
@@ -29,7 +30,7 @@ export function pushT0(e: Emitter): void {
     code.op(Op.I64_SUB);
     if (!e.is64) e.extend(4, Extend.ZERO);
     code.set(ADDRESS);
-    e.locate(width, true);
+    locate(e, width, true);
   }
   code.get(T0);
   code.access(width === 8 ? Op.I64_STORE : Op.I64_STORE32, Memory.RAM, offset);

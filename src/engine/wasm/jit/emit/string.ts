@@ -10,6 +10,7 @@ import { Memory } from "../code_writer.ts";
 import { type Emitter, Extend } from "../emitter.ts";
 import { FlagKind } from "../layout.ts";
 import { Local } from "../locals.ts";
+import { locate } from "../locate.ts";
 import { Op } from "../opcodes.ts";
 import type { Emission, Emissions } from "./emit.ts";
 import { setFlagKind } from "./flags.ts";
@@ -164,7 +165,7 @@ function locateRun(e: Emitter, reg: number, write: boolean): void {
   code.i64(PAGE);
   code.op(Op.I64_GT_U);
   e.bailIf();
-  e.locate(1, write);
+  locate(e, 1, write);
 }
 
 /** Moves pointers by T1 bytes. */

@@ -5,6 +5,7 @@ import { Memory } from "../code_writer.ts";
 import { type Emitter, Extend } from "../emitter.ts";
 import { Jit } from "../layout.ts";
 import { Local } from "../locals.ts";
+import { locate } from "../locate.ts";
 import { Op, Simd } from "../opcodes.ts";
 import { XMM0 } from "../registers.ts";
 import type { Emission } from "./emit.ts";
@@ -39,7 +40,7 @@ export function locateSource(e: Emitter, width: number, aligned = false): void {
   e.linearAddress();
   e.code.set(Local.ADDRESS);
   if (aligned) e.checkAligned();
-  e.locate(width, false);
+  locate(e, width, false);
 }
 
 /** Pushes the second operand of 16 bytes; in memory it must be aligned, unless `anywhere`. */
@@ -76,7 +77,7 @@ export function writeVector(e: Emitter, anywhere: boolean, push: () => void): vo
   e.linearAddress();
   code.set(Local.ADDRESS);
   if (!anywhere) e.checkAligned();
-  e.locate(16, true);
+  locate(e, 16, true);
   push();
   code.simdAccess(Simd.STORE, Memory.RAM);
 }
