@@ -2,20 +2,21 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { gpa } from "../../../../../src/base/u64.ts";
-import { Reg } from "../../../../../src/cpu/state.ts";
+import { Reg, State } from "../../../../../src/cpu/state.ts";
 import { PageSlots } from "../../../../../src/engine/wasm/jit/page_slots.ts";
 import { code, DATA_AT, mapPage, runBoth, type Side } from "../../../../support/program_pair.ts";
 
 /** Pages from `DATA_AT` on, which are mapped in reverse order. */
 const PAGES = 16;
 const PAGE = 4096;
+const CR0_WP = 1n << 16n;
 
 /** Runs a loop that `body` is the inside of, 4000 times, from RSI on by RBP bytes at a time. */
 function walk(
   body: readonly string[],
-  options: { from?: bigint; stride?: number; missing?: number },
+  options: { from?: bigint; stride?: number; readOnly?: number },
 ): Side {
-  const { from = BigInt(DATA_AT), stride = 8, missing } = options;
+  const { from = BigInt(DATA_AT), stride = 8, readOnly } = options;
   const inside = code(...body);
   const program = Uint8Array.from([
     ...code("b9 a0 0f 00 00 ; mov ecx, 4000"),
@@ -28,12 +29,13 @@ function walk(
     slice: 5000,
     state: (state) => {
       state.setGpr(Reg.RSI, from);
+      state.set(State.CR0, state.get(State.CR0) | CR0_WP);
       state.setGpr(Reg.RBP, BigInt.asUintN(64, BigInt(stride)));
     },
     memory: (memory) => {
       for (let page = 0; page < PAGES; page++) {
         const frame = DATA_AT + (PAGES - 1 - page) * PAGE;
-        mapPage(memory, DATA_AT + page * PAGE, frame, page === missing ? 0 : undefined);
+        mapPage(memory, DATA_AT + page * PAGE, frame, page === readOnly ? 0x65 : undefined);
         for (let at = 0; at < PAGE; at += 8) {
           memory.writeU64(gpa(frame + at), BigInt(page * PAGE + at) * 0x9e37_79b9_7f4an);
         }
@@ -76,8 +78,8 @@ Deno.test("a loop writes to page after page, wherever it begins", () => {
 
 Deno.test("a loop that has read a page faults where it writes to it and may not", () => {
   const side = walk(["8b 06 ; mov eax, [rsi]", "89 46 02 ; mov [rsi + 2], eax"], {
-    from: BigInt(DATA_AT - 2 * PAGE),
-    missing: 3,
+    from: BigInt(DATA_AT),
+    readOnly: 1,
   });
   assertEquals(side.vector, 14);
 });
