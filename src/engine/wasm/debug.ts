@@ -66,6 +66,15 @@ export function updateStepping(cpu: Cpu): void {
   cpu.stepping = (s[Word.RFLAGS] & (Flag.TF | Flag.RF)) !== 0 || (s[DR7] & Dr7.ENABLES) !== 0;
 }
 
+/**
+ * Whether each repetition of a string instruction is looked at: TF traps behind each, and so do
+ * breakpoints (SDM 3B §17.3.1.4). RF alone, as when a page has been missing, does not matter to them.
+ */
+export function stepsRepetitions(cpu: Cpu): boolean {
+  const { s } = cpu;
+  return cpu.stepping && ((s[Word.RFLAGS] & Flag.TF) !== 0 || (s[DR7] & Dr7.ENABLES) !== 0);
+}
+
 /** Before an instruction that is stepped: raises #DB for a breakpoint at it (SDM 3B §17.3.1.1). */
 export function beforeStep(cpu: Cpu): void {
   const { s } = cpu;

@@ -4,7 +4,7 @@ import { Reg, Seg } from "../../../cpu/state.ts";
 import type { PortSize } from "../../cpu_bus.ts";
 import { segmentAddress } from "../address.ts";
 import { type Cpu, Flag, Word } from "../cpu.ts";
-import { notePort } from "../debug.ts";
+import { notePort, stepsRepetitions } from "../debug.ts";
 import { Vector } from "../exception.ts";
 import type { Insn } from "../insn.ts";
 import * as memory from "../memory.ts";
@@ -185,7 +185,7 @@ function ports(cpu: Cpu, insn: Insn, size: PortSize, isInput: boolean): void {
     return;
   }
   if (counterIsZero(cpu, addrSize)) return;
-  const limit = cpu.stepping ? 1 : Math.min(MAX_REPEATS, cpu.budget - cpu.at);
+  const limit = stepsRepetitions(cpu) ? 1 : Math.min(MAX_REPEATS, cpu.budget - cpu.at);
   for (let done = 1;; done++) {
     if (isInput) insOnce(cpu, addrSize, size);
     else outsOnce(cpu, seg, addrSize, size);

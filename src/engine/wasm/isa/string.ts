@@ -7,6 +7,7 @@
 import { Reg, Seg } from "../../../cpu/state.ts";
 import { segmentAddress } from "../address.ts";
 import { type Cpu, Flag, Word } from "../cpu.ts";
+import { stepsRepetitions } from "../debug.ts";
 import { type Handler, type Insn, Rep } from "../insn.ts";
 import { load16, load32, load64, load8, store16, store32, store64, store8 } from "../memory.ts";
 import { difference32, difference64, differenceNarrow } from "./arithmetic.ts";
@@ -150,7 +151,7 @@ function repeat(
 ): void {
   const wanted = repetitions(cpu, insn);
   if (wanted === 0) return;
-  const most = cpu.stepping
+  const most = stepsRepetitions(cpu)
     ? 1
     : Math.max(1, Math.min(wanted, cpu.budget - cpu.at - cpu.repeats, MAX_REPETITIONS));
   let done = 0;

@@ -174,6 +174,19 @@ Deno.test("TF traps behind each repetition of a string instruction", () => {
   assertEquals([run(rig)?.rip, rig.gpr(Reg.RCX), rig.bus.log.length], [2, 0n, 3]);
 });
 
+Deno.test("RF alone, as behind a page fault, does not part the repetitions, and is gone behind them", () => {
+  const rig = guest("f3 aa f4"); // rep stosb; hlt
+  rig.setGpr(Reg.RDI, DATA_AT);
+  rig.setGpr(Reg.RCX, 500);
+  rig.setGpr(Reg.RAX, 0x5a);
+  setFlags(rig, Flag.RF);
+  assertEquals(run(rig), undefined);
+  assertEquals(rig.memory.view(gpa(DATA_AT), 500).every((byte) => byte === 0x5a), true);
+  assertEquals(rig.cpu.s[Word.RFLAGS] & Flag.RF, 0);
+  assertEquals(rig.engine.retired, 501);
+  assertEquals(rig.engine.stats().blocks, 2);
+});
+
 Deno.test("a breakpoint at a string instruction is met once, not at every repetition", () => {
   const rig = guest("f3 6e f4");
   rig.setGpr(Reg.RSI, DATA_AT);
