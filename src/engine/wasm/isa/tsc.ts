@@ -8,7 +8,8 @@ import { Vector } from "../exception.ts";
 import type { Insn } from "../insn.ts";
 import { type Row, row } from "./row.ts";
 
-const TSC_AUX_WORD = Word.MSRS + STATE_MSRS.indexOf(0xc000_0103) * 2;
+/** Word of IA32_TSC_AUX. */
+export const TSC_AUX_WORD: number = Word.MSRS + STATE_MSRS.indexOf(0xc000_0103) * 2;
 /** Word of IA32_TSC_ADJUST. */
 export const TSC_ADJUST_WORD: number = Word.MSRS + STATE_MSRS.indexOf(0x3b) * 2;
 

@@ -37,7 +37,7 @@ const LOCALS_WITH_SLOTS: FunctionCode["locals"] = [
 ];
 
 /** Functions that every region's module imports, by their indices. */
-export const Imported = { MISS: 0, FLAGS: 1, FLOATS: 2, STRINGS: 3 } as const;
+export const Imported = { MISS: 0, FLAGS: 1, FLOATS: 2, STRINGS: 3, TSC: 4, WAITS: 5 } as const;
 
 /** How a narrow value fills the 64 bits in which it is worked on. */
 export const Extend = {

@@ -4,6 +4,7 @@ import { Seg } from "../../../cpu/state.ts";
 import { Activity } from "../../activity.ts";
 import type { Block, CodePage } from "../block.ts";
 import { CodeSize, type Cpu, Word } from "../cpu.ts";
+import { guestTsc } from "../isa/tsc.ts";
 import { FETCHED_SITE, FlagKind, Jit, MODE_CPL, RANGE, Status } from "./layout.ts";
 import { NAMESPACE, PRIVATE_NAME, RAM_NAME, TABLE_NAME } from "./module_writer.ts";
 import type { Region } from "./region.ts";
@@ -91,11 +92,13 @@ export class JitCpu {
         ...memories,
         step: () => this.#step(),
         fill: (lo: number, hi: number, width: number) => this.#fill(lo, hi, width),
+        readTsc: (budget: number) => this.#readTsc(budget),
+        hasInterrupt: () => cpu.apic.hasInterrupt() ? 1 : 0,
       },
     });
     this.#exports = exports as unknown as RuntimeExports;
-    const { miss, flags, floats, strings } = exports;
-    this.#imports = { [NAMESPACE]: { ...memories, miss, flags, floats, strings } };
+    const { miss, flags, floats, strings, tsc, waits } = exports;
+    this.#imports = { [NAMESPACE]: { ...memories, miss, flags, floats, strings, tsc, waits } };
   }
 
   /** Puts the functions of a region's batch into the table. */
@@ -231,5 +234,16 @@ export class JitCpu {
     }
     this.missedIn = page;
     return 1;
+  }
+
+  /** RDTSC of an instruction before which |budget| instructions were left. */
+  #readTsc(budget: number): void {
+    const { cpu } = this;
+    const { s } = cpu;
+    // A clock may count the instructions before this one, which have not been accounted for.
+    cpu.at = this.#given - budget;
+    s[Jit.TSC / 4] = guestTsc(cpu);
+    s[Jit.TSC / 4 + 1] = cpu.hi;
+    cpu.at = 0;
   }
 }

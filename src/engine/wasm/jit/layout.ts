@@ -29,6 +29,8 @@ export const Jit = {
   WHOLE: TLB_BYTES_END + 56,
   /** Offset of the last call's entry from `RETURNS_AT` (i32). */
   RETURNS_TOP: TLB_BYTES_END + 60,
+  /** The time-stamp counter as the last RDTSC of translated code has read it (i64). */
+  TSC: TLB_BYTES_END + 64,
 } as const;
 
 /** Added to the width of an access that is a range of several ones. */

@@ -71,10 +71,12 @@ export function planRegion(
   while (queue.length > 0 && total < MAX_INSNS) {
     let offset = queue.pop()!;
     take(offset);
+    // The interpreter does not count the blocks behind STI: they begin in its shadow.
+    let follows = false;
     for (let count = 0; count < MAX_BLOCK_INSNS; count++) {
       const insn = insns.get(offset);
       if (insn === undefined) {
-        if (!isHot(offset) || !take(offset)) break;
+        if (!(follows || isHot(offset)) || !take(offset)) break;
         continue;
       }
       total++;
@@ -94,6 +96,7 @@ export function planRegion(
         break;
       }
       if (next >= PAGE || leaders.has(next)) break;
+      follows = insn.row!.mnemonic === "sti";
       offset = next;
     }
   }

@@ -32,6 +32,8 @@ export const Types = {
   FILL: 4,
   FLOATS: 5,
   STRINGS: 6,
+  TSC: 7,
+  READ_TSC: 8,
 } as const;
 /** @see Types */
 export const SIGNATURES: readonly Signature[] = [
@@ -42,6 +44,8 @@ export const SIGNATURES: readonly Signature[] = [
   { params: [I32, I32, I32], results: [I32] },
   { params: [I32, F64, F64, F64], results: [I32] },
   { params: [V128, V128, I32], results: [I32] },
+  { params: [I32], results: [I64] },
+  { params: [I32], results: [] },
 ];
 
 /** What the runtime offers. */
@@ -58,14 +62,23 @@ export interface RuntimeExports {
   readonly floats: WebAssembly.ExportValue;
   /** `stringRule`; for regions. */
   readonly strings: WebAssembly.ExportValue;
+  /** The time-stamp counter, given the budget with the instruction that reads it; for regions. */
+  readonly tsc: WebAssembly.ExportValue;
+  /** 1 when an interrupt waits for RFLAGS.IF; for regions. */
+  readonly waits: WebAssembly.ExportValue;
 }
 
 /** The module of the runtime. */
 export function runtimeModule(): Uint8Array<ArrayBuffer> {
   return writeModule({
     types: SIGNATURES,
-    // `step` interprets an instruction: 1 to go on. `fill`: see `Miss`.
-    imports: [["step", Types.GET], ["fill", Types.FILL]],
+    // `step` interprets an instruction: 1 to go on. `fill`: see `miss`. `readTsc`: see `tsc`.
+    imports: [
+      ["step", Types.GET],
+      ["fill", Types.FILL],
+      ["readTsc", Types.READ_TSC],
+      ["hasInterrupt", Types.GET],
+    ],
     functions: [
       dispatcher(),
       statusFlags(),
@@ -73,11 +86,13 @@ export function runtimeModule(): Uint8Array<ArrayBuffer> {
       miss(),
       floatRule(Types.FLOATS),
       stringRule(Types.STRINGS),
+      tsc(),
+      waits(),
     ],
   });
 }
-const Imported = { STEP: 0, FILL: 1 } as const;
-const FLAGS_FUNCTION = 4;
+const Imported = { STEP: 0, FILL: 1, READ_TSC: 2, HAS_INTERRUPT: 3 } as const;
+const FLAGS_FUNCTION = 6;
 
 function dispatcher(): FunctionCode {
   const code = new CodeWriter();
@@ -431,4 +446,22 @@ function miss(): FunctionCode {
   code.call(Imported.FILL);
   code.end();
   return { type: Types.MISS, locals: [], code: code.bytes.slice(), name: "miss" };
+}
+
+/** What TypeScript has put into `Jit.TSC`, so that no BigInt is made of it. */
+function tsc(): FunctionCode {
+  const code = new CodeWriter();
+  code.get(0);
+  code.call(Imported.READ_TSC);
+  code.i32(0);
+  code.access(Op.I64_LOAD, Memory.PRIVATE, Jit.TSC);
+  code.end();
+  return { type: Types.TSC, locals: [], code: code.bytes.slice(), name: "tsc" };
+}
+
+function waits(): FunctionCode {
+  const code = new CodeWriter();
+  code.call(Imported.HAS_INTERRUPT);
+  code.end();
+  return { type: Types.GET, locals: [], code: code.bytes.slice(), name: "waits" };
 }

@@ -44,6 +44,8 @@ export const IMPORTS = [
   ["flags", Types.FLAGS],
   ["floats", Types.FLOATS],
   ["strings", Types.STRINGS],
+  ["tsc", Types.TSC],
+  ["waits", Types.GET],
 ] as const;
 
 /** Options of a translator. */

@@ -1,10 +1,16 @@
-/** Flags and what is next to them: CLI, CLD, STD, CLC, STC, CMC, LAHF, SAHF; PAUSE and fences. */
+/**
+ * Flags and what is next to them: CLI, STI, CLD, STD, CLC, STC, CMC, LAHF, SAHF; PAUSE and fences;
+ * RDTSC, RDTSCP, RDPID.
+ */
 
-import { State } from "../../../../cpu/state.ts";
+import { Cr4 } from "../../../../cpu/modes.ts";
+import { Reg, State } from "../../../../cpu/state.ts";
 import { Flag, STATUS_FLAGS } from "../../cpu.ts";
+import { TSC_AUX_WORD } from "../../isa/tsc.ts";
 import { Memory } from "../code_writer.ts";
-import { type Emitter, Extend } from "../emitter.ts";
+import { type Emitter, Extend, Imported } from "../emitter.ts";
 import { Jit, MODE_CPL } from "../layout.ts";
+import { Local } from "../locals.ts";
 import { Op } from "../opcodes.ts";
 import type { Emissions } from "./emit.ts";
 import { pushFlags, setExplicitFlags } from "./flags.ts";
@@ -32,22 +38,94 @@ function changeCarry(e: Emitter, op: Op, bits: number): void {
   setExplicitFlags(e);
 }
 
-/** CLI above the I/O privilege level raises #GP, or does something else (SDM 2A CLI). */
-function cli(e: Emitter): void {
+/** Pushes the two bits from `shift` on of a word. */
+function pushLevel(e: Emitter, at: number, shift: number): void {
   const { code } = e;
-  const bits = (at: number, shift: number) => {
-    code.i32(0);
-    code.access(Op.I32_LOAD, Memory.PRIVATE, at);
-    code.i32(shift);
-    code.op(Op.I32_SHR_U);
-    code.i32(3);
-    code.op(Op.I32_AND);
-  };
-  bits(Jit.MODE + 4, MODE_CPL);
-  bits(State.RFLAGS, IOPL_SHIFT);
-  code.op(Op.I32_GT_U);
+  code.i32(0);
+  code.access(Op.I32_LOAD, Memory.PRIVATE, at);
+  code.i32(shift);
+  code.op(Op.I32_SHR_U);
+  code.i32(3);
+  code.op(Op.I32_AND);
+}
+
+/** Above the I/O privilege level CLI and STI raise #GP, or do something else (SDM 2A CLI). */
+function checkIoPrivilege(e: Emitter): void {
+  pushLevel(e, Jit.MODE + 4, MODE_CPL);
+  pushLevel(e, State.RFLAGS, IOPL_SHIFT);
+  e.code.op(Op.I32_GT_U);
   e.bailIf();
+}
+
+function cli(e: Emitter): void {
+  checkIoPrivilege(e);
   changeFlags(e, Op.I32_AND, ~Flag.IF);
+}
+
+/**
+ * Where STI turns interrupts on, they wait for the end of the next instruction (SDM 2B STI). If none
+ * waits already, and that instruction may run, nobody gets to see the shadow: before it nothing can
+ * come up.
+ */
+function sti(e: Emitter): void {
+  const { code } = e;
+  checkIoPrivilege(e);
+  code.i32(0);
+  code.access(Op.I32_LOAD, Memory.PRIVATE, State.RFLAGS);
+  code.i32(Flag.IF);
+  code.op(Op.I32_AND);
+  code.op(Op.I32_EQZ);
+  e.open(Op.IF);
+  code.call(Imported.WAITS);
+  pushBudget(e);
+  code.i32(2);
+  code.op(Op.I32_LT_S);
+  code.op(Op.I32_OR);
+  e.bailIf();
+  changeFlags(e, Op.I32_OR, Flag.IF);
+  e.end();
+}
+
+/** Pushes the instructions that may still run, this one among them. */
+function pushBudget(e: Emitter): void {
+  const { code } = e;
+  code.get(Local.BUDGET);
+  code.i32(e.counted - e.done);
+  code.op(Op.I32_ADD);
+}
+
+/** CR4.TSD leaves RDTSC to CPL 0 (SDM 2B RDTSC). */
+function rdtsc(e: Emitter): void {
+  const { code } = e;
+  code.i32(0);
+  code.access(Op.I32_LOAD, Memory.PRIVATE, State.CR4);
+  code.i32(Cr4.TSD);
+  code.op(Op.I32_AND);
+  pushLevel(e, Jit.MODE + 4, MODE_CPL);
+  code.op(Op.I32_MUL);
+  e.bailIf();
+  pushBudget(e);
+  code.call(Imported.TSC);
+  code.tee(Local.T0);
+  e.extend(4, Extend.ZERO);
+  e.setReg(Reg.RAX);
+  code.get(Local.T0);
+  code.i64(32);
+  code.op(Op.I64_SHR_U);
+  e.setReg(Reg.RDX);
+}
+
+function rdtscp(e: Emitter): void {
+  rdtsc(e);
+  readTscAux(e, Reg.RCX);
+}
+
+/** Bits 31:0 of IA32_TSC_AUX. */
+function readTscAux(e: Emitter, reg: number): void {
+  const { code } = e;
+  code.i32(0);
+  code.access(Op.I64_LOAD32_U, Memory.PRIVATE, TSC_AUX_WORD * 4);
+  e.setReg(reg);
 }
 
 /** PAUSE concerns other vCPUs only. */
@@ -84,6 +162,7 @@ const CARRY = { sets: "some", reads: true } as const;
 /** @see Emissions */
 export const SYSTEM: Emissions = {
   cli: { emit: cli, bails: true },
+  sti: { emit: sti, bails: true, endless: true },
   cld: { emit: (e) => changeFlags(e, Op.I32_AND, ~Flag.DF) },
   std: { emit: (e) => changeFlags(e, Op.I32_OR, Flag.DF) },
   clc: { emit: (e) => changeCarry(e, Op.I32_AND, ~Flag.CF), ...CARRY },
@@ -95,4 +174,7 @@ export const SYSTEM: Emissions = {
   lfence: { emit: () => {} },
   mfence: { emit: () => {} },
   sfence: { emit: () => {} },
+  rdtsc: { emit: rdtsc, bails: true },
+  rdtscp: { emit: rdtscp, bails: true },
+  rdpid: { emit: (e) => readTscAux(e, e.insn.rm) },
 };

@@ -23,7 +23,7 @@ for (const bits of [64, 32] as const) {
   });
 
   Deno.test(`every instruction of ${bits}-bit code that is translated does what it does interpreted`, () => {
-    const names = [...EMITTED, ...BRANCHES];
+    const names = [...EMITTED.filter((name) => !OF_TIME.includes(name)), ...BRANCHES];
     const { translated } = check(bits, EMITTED_ONLY, new RegExp(`^(${names.join("|")})$`));
     const known = names.filter((name) => bits === 64 || !ONLY64.includes(name));
     assertEquals(known.filter((name) => !translated.has(name)), [], "never ran translated");
@@ -32,6 +32,8 @@ for (const bits of [64, 32] as const) {
   });
 }
 const ONLY64 = ["movsxd", "cmpxchg16b"];
+/** Not among the oracle's cases: see `tsc_test.ts`. */
+const OF_TIME = ["rdtsc", "rdtscp", "rdpid"];
 
 function check(bits: 32 | 64, cases: number, only?: RegExp) {
   const start = seed(0x71d5);

@@ -2,6 +2,8 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { gpa } from "../../../../../src/base/u64.ts";
+import { Event, Seg, State } from "../../../../../src/cpu/state.ts";
+import { ExitCode } from "../../../../../src/engine/engine.ts";
 import { code, CODE_AT, HANDLERS_AT, runBoth } from "../../../../support/program_pair.ts";
 import type { QuietApic } from "../../../../support/wasm_guest.ts";
 
@@ -95,9 +97,52 @@ Deno.test("POPF that turns interrupts on casts no shadow", () => {
   assertEquals([count, places], [Math.floor(TURNS / 3), [9]]);
 });
 
-Deno.test("where no interrupt waits, STI and its shadow leave translated code only to step", () => {
+Deno.test("where no interrupt waits, STI and its shadow are translated code", () => {
   const { count, stats } = run(1, "fb ; sti", "90 ; nop", "fa ; cli");
   assertEquals(count, 0);
   assert(stats.jit_entries < 20, `${stats.jit_entries} entries`);
-  assert(stats.jit_steps > TURNS / 2, `${stats.jit_steps} steps`);
+  assert(stats.jit_steps + stats.jit_bails < 20, `${stats.jit_steps}, ${stats.jit_bails}`);
+});
+
+/** The last instructions at whose end `run` stops: several turns of a loop of eight. */
+const ENDS = Array.from({ length: 20 }, (_, i) => 3000 + i);
+
+Deno.test("a slice that ends behind STI leaves a shadow if interrupts were off, and only then", () => {
+  const body = ["fb ; sti", "90 ; nop", "fb ; sti", "90 ; nop", "fa ; cli", "fb ; sti"];
+  const shadows = ENDS.map((budget) => {
+    const { interpreted, translated } = runBoth(loop(...body), { budget });
+    const { jit_steps } = translated.stats;
+    assert(jit_steps < 20, `${jit_steps} steps`);
+    const rip = Number(interpreted.state.get(State.RIP)) - CODE_AT - 5;
+    return [rip, interpreted.state.event(Event.SHADOW)] as const;
+  });
+  const expected = [[6, 1], [8, 0], [0, 0], [1, 0], [2, 0], [3, 0], [4, 0], [5, 0]];
+  const byPlace = new Map(shadows);
+  assertEquals(expected.map(([place]) => [place, byPlace.get(place)]), expected);
+});
+
+Deno.test("a slice that ends behind an STI that the next region follows leaves a shadow", () => {
+  // Each block is a region of its own: STI ends one.
+  const body = ["fa ; cli", "fb ; sti", "eb 00 ; jmp", "90 ; nop"];
+  const places = ENDS.map((budget) => {
+    const { interpreted } = runBoth(loop(...body), { budget });
+    return interpreted.state.event(Event.SHADOW);
+  });
+  assertEquals(places.includes(1), true);
+});
+
+Deno.test("STI above the I/O privilege level raises #GP, and below it does not", () => {
+  for (const iopl of [0, 3]) {
+    const { interpreted } = runBoth(code("fb ; loop: sti", "90 ; nop", "eb fc ; jmp loop"), {
+      budget: 1000,
+      state: (state) => {
+        state.set(State.RFLAGS, 2 | iopl << 12);
+        const flat = { base: 0, limit: 0xffff_ffff };
+        state.setSegment(Seg.CS, { ...flat, selector: 0x1b, attributes: 0xa0fb });
+        state.setSegment(Seg.SS, { ...flat, selector: 0x13, attributes: 0xc0f3 });
+      },
+    });
+    // There is no stack for a handler.
+    assertEquals(interpreted.exit, iopl === 3 ? ExitCode.BUDGET : ExitCode.SHUTDOWN);
+  }
 });
