@@ -13,6 +13,8 @@ const MAX_INSNS = 64;
 const FIRST_INSNS = 8;
 /** Blocks of one page at most. */
 const MAX_BLOCKS = 1024;
+/** Bytes that an instruction has beyond its first page at most. */
+const MAX_TAIL = 14;
 /** What is kept at most of a guest that makes code without end: instructions and pages. */
 const MAX_KEPT_INSNS = 1 << 19;
 const MAX_KEPT_PAGES = 1 << 13;
@@ -35,8 +37,8 @@ export class Block {
   /** The page that keeps it; undefined: nobody does. */
   readonly page: CodePage | undefined;
   /**
-   * Of a block whose only instruction crosses into the next page: its bytes there. Nobody tells when
-   * they change; who enters the block compares them.
+   * Of a block whose only instruction crosses into the next page: its bytes there. Who enters the block
+   * compares them.
    */
   readonly tail: Uint8Array | undefined;
 
@@ -153,6 +155,11 @@ export class CodeCache {
   readonly decoder = new Decoder();
   /** Called when blocks of a page have been dropped. */
   onDropped: ((page: CodePage) => void) | undefined = undefined;
+  /**
+   * Called when the first bytes of a page with decoded code, where instructions that begin in the page
+   * before it may end, have been written, or will not be looked after any more.
+   */
+  onTailsChanged: (() => void) | undefined = undefined;
   readonly #ram: Uint8Array;
   readonly #pages = new Map<number, CodePage>();
   /** By page of the guest's memory: bit by `CodeSize` when there is decoded code in it. */
@@ -233,6 +240,7 @@ export class CodeCache {
   written(page: number, from: number, to: number): boolean {
     const sizes = this.#hasCode[page];
     if (sizes === 0) return false;
+    if (from < MAX_TAIL) this.onTailsChanged?.();
     let any = false;
     let left = sizes;
     let gfn = 0 as Gfn;
@@ -248,7 +256,10 @@ export class CodeCache {
       if (code.isEmpty) left &= ~(1 << size);
     }
     this.#hasCode[page] = left;
-    if (left === 0) this.#track(gfn, false);
+    if (left === 0) {
+      this.#track(gfn, false);
+      this.onTailsChanged?.();
+    }
     return any;
   }
 
@@ -265,5 +276,6 @@ export class CodeCache {
     }
     this.#pages.clear();
     this.#kept = 0;
+    this.onTailsChanged?.();
   }
 }

@@ -1,6 +1,7 @@
 /**
- * Translations of one vCPU's code: the decoded code of linear pages, and the jump cache of translated
- * code, which goes by linear addresses, too, and forgets with them.
+ * Translations of one vCPU's code: the decoded code of linear pages, and what translated code goes by
+ * that is about linear addresses, too, and is forgotten with them: the jump cache, and which
+ * instructions across pages need not be fetched again.
  */
 
 import type { CodePage } from "./block.ts";
@@ -12,6 +13,8 @@ import {
   JUMPS_END,
   RETURNS_AT,
   RETURNS_BYTES,
+  TAIL_BYTES,
+  TAILS_AT,
 } from "./jit/layout.ts";
 import { NO_TAG } from "./tlb.ts";
 
@@ -21,6 +24,8 @@ const ENTRIES = 256;
 const OFFSET = 4095;
 /** Jumps that are remembered one by one until the next flush. */
 const MAX_JUMPS = 4096;
+/** Instructions across pages that are remembered until then. */
+const MAX_TAILS = 1024;
 /** Entries of the jump cache, and words of each. */
 const JUMPS = 1 << JUMP_BITS;
 const JUMP_WORDS = JUMP_BYTES / 4;
@@ -43,6 +48,11 @@ export class CodeTlb {
   /** By low bits of a page's number: 1 when jumps may lead there. */
   readonly #jumpPages = new Uint8Array(1 << PAGE_BITS);
   #hasJumps = false;
+  /** Words at `TAILS_AT` that are not empty. */
+  readonly #tails = new Int32Array(MAX_TAILS);
+  #tailCount = 0;
+  /** How often they have been forgotten: what was fetched before may be something else by now. */
+  tailsForgotten = 0;
 
   /** @param s The vCPU's private memory. */
   constructor(s: Int32Array) {
@@ -100,6 +110,27 @@ export class CodeTlb {
     this.#jumps[this.#jumpCount++] = at;
   }
 
+  /**
+   * Spares translated code the fetch of instruction `number` of those that go on in the next page,
+   * where its page has the tag `hi:lo`: see `TAILS_AT`.
+   */
+  addTail(number: number, lo: number, hi: number): void {
+    if (this.#tailCount === MAX_TAILS) this.forgetTails();
+    const s = this.#s;
+    const at = (TAILS_AT + number * TAIL_BYTES) / 4;
+    s[at] = lo;
+    s[at + 1] = hi;
+    this.#tails[this.#tailCount++] = at;
+  }
+
+  /** Has all instructions across pages be fetched again. */
+  forgetTails(): void {
+    this.tailsForgotten++;
+    const s = this.#s;
+    for (let i = 0; i < this.#tailCount; i++) s[this.#tails[i] + 1] = 0;
+    this.#tailCount = 0;
+  }
+
   /** Forgets everything. */
   flush(): void {
     this.#tags.fill(NO_TAG);
@@ -112,10 +143,12 @@ export class CodeTlb {
     const tags = this.#tags;
     for (let at = 0; at < ENTRIES * 2; at++) if (this.#globals[at] === 0) tags[at * 2] = NO_TAG;
     this.#forgetNonGlobalJumps();
+    this.forgetTails();
   }
 
   /** Forgets one page. */
   flushPage(lo: number, hi: number): void {
+    this.forgetTails();
     for (const user of [false, true]) {
       const at = entryOf(lo, user);
       const found = this.#tags[at * 2] === (lo & ~OFFSET) && this.#tags[at * 2 + 1] === hi;
@@ -125,8 +158,9 @@ export class CodeTlb {
     if (this.#jumpPages[mark] === 1) this.#forgetJumpsTo(mark);
   }
 
-  /** Empties the jump cache. */
+  /** Forgets what is about translated code. */
   forgetJumps(): void {
+    this.forgetTails();
     if (!this.#hasJumps) return;
     this.#hasJumps = false;
     this.#jumpCount = 0;

@@ -51,9 +51,12 @@ export class Interpreter {
     const stepper = {
       execute: (cpu: Cpu, block: Block) => this.#execute(cpu, block, 1),
       step: (cpu: Cpu) => void this.#step(cpu),
+      isTracked: (page: CodePage) => guest.code.hasCode(page.page),
+      track: (page: CodePage, offset: number) => void guest.code.decode(page, offset),
     };
     this.#translator = new Translator(guest.ram, stepper, jit);
     guest.code.onDropped = (page) => this.#translator!.drop(page);
+    guest.code.onTailsChanged = () => this.#translator!.forgetTails();
   }
 
   /** Blocks entered. */

@@ -5,10 +5,11 @@ import { Activity } from "../../activity.ts";
 import type { Block, CodePage } from "../block.ts";
 import { CodeSize, type Cpu, Word } from "../cpu.ts";
 import { guestTsc } from "../isa/tsc.ts";
-import { FETCHED_SITE, FlagKind, Jit, MODE_CPL, RANGE, Status } from "./layout.ts";
+import { FlagKind, Jit, MODE_CPL, RANGE, Status, TAIL_SITE } from "./layout.ts";
 import { NAMESPACE, PRIVATE_NAME, RAM_NAME, TABLE_NAME } from "./module_writer.ts";
 import type { Region } from "./region.ts";
 import type { RuntimeExports } from "./runtime.ts";
+import type { Tails } from "./tails.ts";
 
 /**
  * Instructions that translated code runs at most before it comes back: V8 replaces a function by a
@@ -45,6 +46,10 @@ export interface Stepper {
   execute(cpu: Cpu, block: Block): void;
   /** Fetches and interprets the instruction at RIP; ends what shadow its predecessor has cast. */
   step(cpu: Cpu): void;
+  /** Whether a page has decoded code, so that writes to it are seen. */
+  isTracked(page: CodePage): boolean;
+  /** Has it such code, at an offset. */
+  track(page: CodePage, offset: number): void;
 }
 
 /** Told of accesses, from the one at an offset in a page on, that have not lain in one page. */
@@ -57,6 +62,7 @@ export class JitCpu {
   readonly #imports: WebAssembly.Imports;
   readonly #exports: RuntimeExports;
   readonly #sites: readonly (Block | undefined)[];
+  readonly #tails: Tails;
   readonly #stepper: Stepper;
   readonly #onCrossing: OnCrossing;
   /** The access that has been missed was one of a range across pages. */
@@ -77,12 +83,14 @@ export class JitCpu {
     ram: WebAssembly.Memory,
     runtime: WebAssembly.Module,
     sites: readonly (Block | undefined)[],
+    tails: Tails,
     stepper: Stepper,
     onCrossing: OnCrossing,
   ) {
     this.cpu = cpu;
     cpu.s[Jit.SHARES / 4] = cpu.isAlone ? 0 : 1;
     this.#sites = sites;
+    this.#tails = tails;
     this.#stepper = stepper;
     this.#onCrossing = onCrossing;
     this.table = new WebAssembly.Table({ element: "anyfunc", initial: 1 });
@@ -192,7 +200,7 @@ export class JitCpu {
     this.steps++;
     const site = s[Jit.SITE / 4];
     try {
-      if (site === FETCHED_SITE) this.#stepper.step(cpu);
+      if (site < 0) this.#stepAcross(TAIL_SITE - site);
       else {
         cpu.codeBaseLo = s[Word.RIP] & ~OFFSET;
         cpu.codeBaseHi = s[Word.RIP + 1];
@@ -213,6 +221,33 @@ export class JitCpu {
     this.#load(mode);
     activity[0] = Activity.TRANSLATED;
     return 1;
+  }
+
+  /**
+   * Fetches and interprets an instruction that goes on in the next page. If it is the one that has been
+   * translated as `number` of `Tails` (none has -1), and all changes of its bytes and of where they are
+   * will be seen, it need not be fetched the next time.
+   */
+  #stepAcross(number: number): void {
+    const { cpu } = this;
+    const { s } = cpu;
+    const { code } = cpu.paging;
+    const lo = s[Word.RIP] & ~OFFSET;
+    const hi = s[Word.RIP + 1];
+    const mode = s[Jit.MODE / 4 + 1];
+    const before = code.tailsForgotten;
+    this.#stepper.step(cpu);
+    const tail = this.#tails.at(number);
+    // It may have changed its own bytes, or where its page is.
+    if (tail === undefined || cpu.block !== tail.block || code.tailsForgotten !== before) return;
+    const nextLo = lo + PAGE | 0;
+    // Addresses of 32 bits do not come here at their end: the code segment ends there.
+    const next = code.find(nextLo, nextLo === 0 ? hi + 1 | 0 : hi, cpu.cpl === 3);
+    if (next === undefined) return;
+    if (this.#stepper.isTracked(next)) return code.addTail(number, lo, hi ^ mode);
+    if (tail.isTracked) return;
+    tail.isTracked = true; // once: it may be a page of data
+    this.#stepper.track(next, tail.block.end - PAGE);
   }
 
   /** Fills the TLB for an access of |width| bytes, a write when negative; 1: the access is special. */

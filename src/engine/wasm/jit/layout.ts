@@ -36,8 +36,10 @@ export const Jit = {
 /** Added to the width of an access that is a range of several ones. */
 export const RANGE = 1024;
 
-/** `Jit.SITE` of an instruction that crosses into the next page: it is fetched each time. */
+/** `Jit.SITE` of an instruction that crosses into the next page and is fetched each time. */
 export const FETCHED_SITE = -1;
+/** The same, less its number, of one that is translated, but has to be fetched this time. */
+export const TAIL_SITE = -2;
 
 /** Place of the CPL in bits 63:32 of `Jit.MODE`. */
 export const MODE_CPL = 27;
@@ -61,6 +63,14 @@ export const RETURNS_MASK = RETURNS_BYTES - JUMP_BYTES;
  */
 export const JUMPS_AT = TLB_BYTES_END + 4096;
 export const JUMPS_END = JUMPS_AT + (JUMP_BYTES << JUMP_BITS);
+/**
+ * By number of a translated instruction that crosses into the next page (`tails.ts`): the linear
+ * address of its first page against `Jit.MODE` (i64), as long as fetching it there would give what has
+ * been translated and do nothing else.
+ */
+export const TAILS_AT = JUMPS_END;
+export const TAIL_BYTES = 8;
+export const MAX_TAILS = 4096;
 
 /**
  * How the six status flags are found. Operands and result are sign-extended to 64 bits, so that the

@@ -81,7 +81,6 @@ export function planRegion(
       }
       total++;
       const { next } = insn;
-      if (crosses(insn)) break;
       if (isBranch(insn, is64)) {
         const { mnemonic, operands } = insn.row!;
         if (operands[0]?.startsWith("J") && isHot(targetOf(insn))) {
@@ -122,7 +121,6 @@ function blockAt(
     const insn = all.get(offset);
     if (insn === undefined || (offset !== start && leaders.has(offset))) break;
     insns.push(insn);
-    if (crosses(insn)) return { offset: start, insns, steps: true, falls: false };
     if (isBranch(insn, is64)) {
       if (!isConditional(insn)) {
         return { offset: start, insns, steps: false, falls: false };

@@ -13,6 +13,8 @@ export class Region {
   readonly mode: number;
   /** How far from the page's beginning a direct branch leads at most, in bytes. */
   readonly reach: number;
+  /** Numbers of its instructions that go on in the next page. */
+  readonly tails: readonly number[];
   /** V8 has compiled it. */
   isCompiled = false;
 
@@ -22,12 +24,14 @@ export class Region {
     sites: readonly number[],
     mode: number,
     reach: number,
+    tails: readonly number[] = [],
   ) {
     this.index = index;
     this.batch = batch;
     this.sites = sites;
     this.mode = mode;
     this.reach = reach;
+    this.tails = tails;
   }
 
   /** Whether all direct branches lead to canonical addresses when the region is at `hi:lo`. */

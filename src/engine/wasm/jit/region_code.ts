@@ -6,7 +6,7 @@ import { Emitter, regionFunction } from "./emitter.ts";
 import { emitBranch, isBranch, isConditional, type Ways } from "./emit/branch.ts";
 import { emissionOf, widthOf } from "./emit/table.ts";
 import { Memory } from "./code_writer.ts";
-import { FETCHED_SITE, Jit, Status } from "./layout.ts";
+import { FETCHED_SITE, Jit, Status, TAIL_BYTES, TAIL_SITE, TAILS_AT } from "./layout.ts";
 import { Local } from "./locals.ts";
 import type { FunctionCode } from "./module_writer.ts";
 import { Op } from "./opcodes.ts";
@@ -28,6 +28,8 @@ const OFFSET_MASK = 0xffff;
 export type SiteOf = (insn: Insn) => number;
 /** Whether the accesses that an instruction begins with its own have crossed pages again and again. */
 export type IsSplit = (insn: Insn) => boolean;
+/** Gives an instruction that goes on in the next page a number; undefined: it is always interpreted. */
+export type TailOf = (insn: Insn) => number | undefined;
 
 /** A region's function, and where it can be entered. */
 export interface RegionCode {
@@ -45,8 +47,9 @@ export function regionCode(
   index: number,
   siteOf: SiteOf,
   isSplit: IsSplit = () => false,
+  tailOf: TailOf = () => undefined,
 ): RegionCode {
-  return new RegionWriter(blocks, is64, index, siteOf, isSplit).write();
+  return new RegionWriter(blocks, is64, index, siteOf, isSplit, tailOf).write();
 }
 
 /** Lays blocks out as `structureOf` says, a call from outside beginning with the function's switch. */
@@ -56,6 +59,7 @@ class RegionWriter implements Ways {
   readonly #blocks: readonly PlannedBlock[];
   readonly #siteOf: SiteOf;
   readonly #isSplit: IsSplit;
+  readonly #tailOf: TailOf;
   readonly #structure: Structure;
   readonly #positions: ReadonlyMap<number, number>;
   /** By block that has a label or begins a loop: the label's depth, as long as it can be branched to. */
@@ -73,12 +77,14 @@ class RegionWriter implements Ways {
     index: number,
     siteOf: SiteOf,
     isSplit: IsSplit,
+    tailOf: TailOf,
   ) {
     this.index = index;
     this.#e = new Emitter(is64);
     this.#blocks = blocks;
     this.#siteOf = siteOf;
     this.#isSplit = isSplit;
+    this.#tailOf = tailOf;
     const positions = blocks.map((_, position) => position);
     this.#structure = structureOf({
       successors: successorsOf(blocks),
@@ -208,7 +214,7 @@ class RegionWriter implements Ways {
     const { isOpen } = slots;
     const { isInner, isLoop } = this.#structure;
     if (isOpen !== isInner[position] || isLoop[position]) slots.isOpen = isInner[position];
-    emitBlock(this.#e, block, accesses, this.#siteOf, this);
+    emitBlock(this.#e, block, accesses, this.#siteOf, this.#tailOf, this);
     if (isOpen !== isInner[position]) slots.isOpen = isOpen;
     this.#current = before;
   }
@@ -295,12 +301,12 @@ function emitBlock(
   block: PlannedBlock,
   accesses: readonly (Access | undefined)[],
   siteOf: SiteOf,
+  tailOf: TailOf,
   ways: Ways,
 ): void {
-  const { code } = e;
   const { insns, offset, steps } = block;
   e.counted = steps ? insns.length - 1 : insns.length;
-  if (e.counted > 0) takeBudget(e);
+  if (e.counted > 0) takeBudget(e, e.counted);
   const wanted = wantedFlags(insns, accesses, e.is64);
   let next = offset;
   let ended = false;
@@ -311,11 +317,10 @@ function emitBlock(
     e.flagsWanted = wanted[i];
     e.access = accesses[i];
     next = insn.next;
-    if (steps && i === insns.length - 1) {
-      code.i32(0);
-      code.i32(crosses(insn) ? FETCHED_SITE : siteOf(insn));
-      code.access(Op.I32_STORE, Memory.PRIVATE, Jit.SITE);
-      e.exitTo(insn.offset, Status.STEP);
+    const stepped = steps && i === insns.length - 1;
+    if (crosses(insn) && !stepped) checkTail(e, tailOf(insn));
+    if (stepped) {
+      exitToStep(e, crosses(insn) ? FETCHED_SITE : siteOf(insn));
       ended = true;
     } else if (isBranch(insn, e.is64)) {
       emitBranch(e, ways);
@@ -325,11 +330,42 @@ function emitBlock(
   if (!ended) ways.goTo(next);
 }
 
+/** Has the current instruction interpreted. */
+function exitToStep(e: Emitter, site: number): void {
+  const { code } = e;
+  code.i32(0);
+  code.i32(site);
+  code.access(Op.I32_STORE, Memory.PRIVATE, Jit.SITE);
+  e.exitTo(e.insn.offset, Status.STEP);
+}
+
+/**
+ * Leaves the block's last instruction, which goes on in the next page, to the interpreter unless that
+ * has just fetched the very same.
+ */
+function checkTail(e: Emitter, number: number | undefined): void {
+  const { code } = e;
+  if (number === undefined) code.i32(1);
+  else {
+    code.i32(0);
+    code.access(Op.I64_LOAD, Memory.PRIVATE, TAILS_AT + number * TAIL_BYTES);
+    code.get(Local.BASE);
+    code.i32(0);
+    code.access(Op.I64_LOAD, Memory.PRIVATE, Jit.MODE);
+    code.op(Op.I64_XOR);
+    code.op(Op.I64_NE);
+  }
+  e.openUnlikely();
+  takeBudget(e, -1);
+  exitToStep(e, number === undefined ? FETCHED_SITE : TAIL_SITE - number);
+  e.end();
+}
+
 /** Counts the block's instructions, all of them: who leaves before the end gives the rest back. */
-function takeBudget(e: Emitter): void {
+function takeBudget(e: Emitter, count: number): void {
   const { code } = e;
   code.get(Local.BUDGET);
-  code.i32(e.counted);
+  code.i32(count);
   code.op(Op.I32_SUB);
   code.set(Local.BUDGET);
 }
@@ -355,7 +391,7 @@ function wantedFlags(
       if (emission.sets === "all") live = false;
       const follows = accesses[i] !== undefined && !firsts.has(accesses[i]!);
       const bails = (emission.bails === true || insn.isMem) && !follows;
-      if (emission.reads === true || bails) live = true;
+      if (emission.reads === true || bails || crosses(insn)) live = true;
     }
   }
   return wanted;

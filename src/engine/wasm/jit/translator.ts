@@ -4,6 +4,7 @@ import { Activity } from "../../activity.ts";
 import { Block, type CodePage } from "../block.ts";
 import { CodeSize, type Cpu, Word } from "../cpu.ts";
 import type { Insn } from "../insn.ts";
+import { Tails } from "./tails.ts";
 import { JitCpu, modeOf, NO_MODE, type Stepper } from "./jit_cpu.ts";
 import type { Status } from "./layout.ts";
 import { type FunctionCode, writeModule } from "./module_writer.ts";
@@ -75,6 +76,7 @@ interface Made {
   readonly request: Request;
   readonly entries: readonly number[];
   readonly sites: readonly number[];
+  readonly tails: readonly number[];
   readonly reach: number;
   readonly traced: TracedRegion | undefined;
 }
@@ -90,6 +92,7 @@ export class Translator {
   /** Blocks of the instructions that regions leave to the interpreter, by their numbers. */
   readonly #sites: (Block | undefined)[] = [];
   readonly #freeSites: number[] = [];
+  readonly #tails = new Tails();
   readonly #regions = new Map<CodePage, Region[]>();
   #requests: Request[] = [];
   #waited = 0;
@@ -126,7 +129,7 @@ export class Translator {
   count(cpu: Cpu, block: Block): boolean {
     const { page } = block;
     const entries = ++block.entries;
-    if (page !== undefined && block.tail === undefined) {
+    if (page !== undefined) {
       const threshold = this.#thresholdOf(page);
       if (entries === threshold || entries === threshold * INSIDE) {
         this.#request(cpu, block, page, entries > threshold);
@@ -181,10 +184,16 @@ export class Translator {
         this.#sites[site] = undefined;
         this.#freeSites.push(site);
       }
+      for (const number of region.tails) this.#tails.drop(number);
     }
     page.forgetRegions();
     this.#dropped += regions.length;
     for (const { cpu } of this.#cpus) cpu.paging.code.forgetJumps();
+  }
+
+  /** Instructions may have other bytes than before in the page behind theirs. */
+  forgetTails(): void {
+    for (const { cpu } of this.#cpus) cpu.paging.code.forgetTails();
   }
 
   /** Nothing more is translated. */
@@ -211,6 +220,7 @@ export class Translator {
       this.#ram,
       this.#runtime,
       this.#sites,
+      this.#tails,
       this.#stepper,
       (page, offset) => this.#crossed(page, offset),
     );
@@ -242,6 +252,7 @@ export class Translator {
       );
       if (blocks === undefined) continue;
       const sites: number[] = [];
+      const tails: number[] = [];
       const emitStart = performance.now();
       const { code, entries, reach } = regionCode(
         blocks,
@@ -249,6 +260,7 @@ export class Translator {
         this.#nextIndex + made.length,
         (insn) => this.#site(insn, sites),
         ({ offset }) => (page.crossings.get(offset) ?? 0) >= CROSSINGS,
+        (insn) => this.#tail(page, insn, tails),
       );
       functions.push(code);
       for (const { insns } of blocks) {
@@ -266,7 +278,7 @@ export class Translator {
         planMs: emitStart - planStart,
         emitMs: performance.now() - emitStart,
       };
-      made.push({ request, entries, sites, reach, traced });
+      made.push({ request, entries, sites, tails, reach, traced });
     }
     if (functions.length > 0) this.#publish(functions, made, activity);
     this.#milliseconds += performance.now() - start;
@@ -294,8 +306,8 @@ export class Translator {
       bytes: bytes.length,
       compileMs: performance.now() - start,
     });
-    made.forEach(({ request: { page, mode }, entries, sites, reach }, i) => {
-      const region = new Region(base + i, batch, sites, mode, reach);
+    made.forEach(({ request: { page, mode }, entries, sites, tails, reach }, i) => {
+      const region = new Region(base + i, batch, sites, mode, reach, tails);
       const regions = this.#regions.get(page);
       if (regions === undefined) this.#regions.set(page, [region]);
       else regions.push(region);
@@ -315,6 +327,13 @@ export class Translator {
     this.#sites[site] = new Block([insn]);
     sites.push(site);
     return site;
+  }
+
+  /** The number of an instruction that goes on in the next page; undefined: it is to be stepped over. */
+  #tail(page: CodePage, { offset }: Insn, tails: number[]): number | undefined {
+    const number = this.#tails.add(page.at(offset)!);
+    if (number !== undefined) tails.push(number);
+    return number;
   }
 
   #dropAll(): void {
