@@ -111,14 +111,14 @@ export class CodeTlb {
   }
 
   /**
-   * Spares translated code the fetch of instruction `number` of those that go on in the next page,
-   * where its page has the tag `hi:lo`: see `TAILS_AT`.
+   * Spares translated code the fetch of instruction `number` of those that go on in the next page, in
+   * the page at `hi:lo`: see `TAILS_AT`.
    */
   addTail(number: number, lo: number, hi: number): void {
     if (this.#tailCount === MAX_TAILS) this.forgetTails();
     const s = this.#s;
     const at = (TAILS_AT + number * TAIL_BYTES) / 4;
-    s[at] = lo;
+    s[at] = lo | 1;
     s[at + 1] = hi;
     this.#tails[this.#tailCount++] = at;
   }
@@ -127,7 +127,7 @@ export class CodeTlb {
   forgetTails(): void {
     this.tailsForgotten++;
     const s = this.#s;
-    for (let i = 0; i < this.#tailCount; i++) s[this.#tails[i] + 1] = 0;
+    for (let i = 0; i < this.#tailCount; i++) s[this.#tails[i]] = 0;
     this.#tailCount = 0;
   }
 

@@ -234,7 +234,6 @@ export class JitCpu {
     const { code } = cpu.paging;
     const lo = s[Word.RIP] & ~OFFSET;
     const hi = s[Word.RIP + 1];
-    const mode = s[Jit.MODE / 4 + 1];
     const before = code.tailsForgotten;
     this.#stepper.step(cpu);
     const tail = this.#tails.at(number);
@@ -244,7 +243,7 @@ export class JitCpu {
     // Addresses of 32 bits do not come here at their end: the code segment ends there.
     const next = code.find(nextLo, nextLo === 0 ? hi + 1 | 0 : hi, cpu.cpl === 3);
     if (next === undefined) return;
-    if (this.#stepper.isTracked(next)) return code.addTail(number, lo, hi ^ mode);
+    if (this.#stepper.isTracked(next)) return code.addTail(number, lo, hi);
     if (tail.isTracked) return;
     tail.isTracked = true; // once: it may be a page of data
     this.#stepper.track(next, tail.block.end - PAGE);

@@ -65,8 +65,8 @@ export const JUMPS_AT = TLB_BYTES_END + 4096;
 export const JUMPS_END = JUMPS_AT + (JUMP_BYTES << JUMP_BITS);
 /**
  * By number of a translated instruction that crosses into the next page (`tails.ts`): the linear
- * address of its first page against `Jit.MODE` (i64), as long as fetching it there would give what has
- * been translated and do nothing else.
+ * address of its first page, plus 1 (i64), as long as fetching it there would give what has been
+ * translated and do nothing else.
  */
 export const TAILS_AT = JUMPS_END;
 export const TAIL_BYTES = 8;

@@ -350,9 +350,8 @@ function checkTail(e: Emitter, number: number | undefined): void {
     code.i32(0);
     code.access(Op.I64_LOAD, Memory.PRIVATE, TAILS_AT + number * TAIL_BYTES);
     code.get(Local.BASE);
-    code.i32(0);
-    code.access(Op.I64_LOAD, Memory.PRIVATE, Jit.MODE);
-    code.op(Op.I64_XOR);
+    code.i64(1);
+    code.op(Op.I64_OR);
     code.op(Op.I64_NE);
   }
   e.openUnlikely();

@@ -56,6 +56,36 @@ Deno.test("decoded code is given up before it fills the host's memory", () => {
   assert(cache.hasCode(9) && tracked.has(9));
 });
 
+Deno.test("the tails of instructions may change when a page's first bytes are written, or not tracked any more", () => {
+  const { cache } = cacheOf(3);
+  let changes = 0;
+  cache.onTailsChanged = () => changes++;
+  const after = (write: () => void) => {
+    const before = changes;
+    write();
+    return changes > before;
+  };
+  decode(cache, 1, 0);
+  decode(cache, 1, 0x800);
+  assertEquals(after(() => cache.written(1, 13, 14)), true);
+  assertEquals(after(() => cache.written(1, 14, 15)), false);
+  assertEquals(after(() => cache.written(1, 0, 1)), true);
+  assertEquals(after(() => cache.written(2, 0, 1)), false, "it has no code");
+  assertEquals(cache.hasCode(1), true);
+  assertEquals(after(() => cache.written(1, 0x800, 0x801)), true);
+  assertEquals(cache.hasCode(1), false);
+});
+
+Deno.test("the tails of instructions may change when all code is given up", () => {
+  const { cache } = cacheOf(0x2001);
+  let changes = 0;
+  cache.onTailsChanged = () => changes++;
+  for (let page = 0; page < 0x2000; page++) decode(cache, page, PAGE - 1);
+  assertEquals(changes, 0);
+  decode(cache, 0x2000, PAGE - 1);
+  assertEquals(changes, 1);
+});
+
 Deno.test("pages of decoded code are given up when there are too many", () => {
   const { cache, tracked } = cacheOf(0x2001);
   for (let page = 0; page < 0x2001; page++) decode(cache, page, PAGE - 1);

@@ -1,6 +1,6 @@
 /** What a vCPU remembers of where its code is, and when it forgets it. */
 
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import type { Gfn } from "../../../../src/base/u64.ts";
 import { CodePage } from "../../../../src/engine/wasm/block.ts";
 import { CodeTlb } from "../../../../src/engine/wasm/code_tlb.ts";
@@ -10,6 +10,9 @@ import {
   JUMP_BYTES,
   jumpAt,
   JUMPS_END,
+  MAX_TAILS,
+  TAIL_BYTES,
+  TAILS_AT,
 } from "../../../../src/engine/wasm/jit/layout.ts";
 import { PRIVATE_BYTES } from "../../../../src/engine/wasm/tlb.ts";
 
@@ -162,4 +165,42 @@ Deno.test("a flush of everything leaves nothing", () => {
   rig.add(0x1000, 10, true);
   rig.tlb.flush();
   assertEquals([rig.find(0x1000), rig.tlb.find(0x1000, 0, false)], [0, undefined]);
+});
+
+/** Numbers of the instructions across pages that need no fetch. */
+function knownTails(rig: Rig): number[] {
+  const at = (number: number) => (TAILS_AT + number * TAIL_BYTES) / 4;
+  const all = Array.from({ length: MAX_TAILS }, (_, number) => number);
+  return all.filter((number) => rig.s[at(number)] === 0x1001 && rig.s[at(number) + 1] === HI);
+}
+
+Deno.test("whatever forgets code forgets what instructions across pages go on with", () => {
+  const rig = new Rig();
+  const forgettings = [
+    () => rig.tlb.flush(),
+    () => rig.tlb.flushNonGlobal(),
+    () => rig.tlb.flushPage(0x2000, 0),
+    () => rig.tlb.forgetJumps(),
+    () => rig.tlb.forgetTails(),
+  ];
+  for (const forget of forgettings) {
+    for (const number of [3, MAX_TAILS - 1]) rig.tlb.addTail(number, 0x1000, HI);
+    assertEquals(knownTails(rig), [3, MAX_TAILS - 1]);
+    const before = rig.tlb.tailsForgotten;
+    forget();
+    assertEquals(knownTails(rig), [], forget.toString());
+    assert(rig.tlb.tailsForgotten > before, forget.toString());
+  }
+});
+
+Deno.test("more instructions across pages than are listed: none outlives a flush", () => {
+  const rig = new Rig();
+  for (let number = 0; number < MAX_TAILS; number++) rig.tlb.addTail(number, 0x1000, HI);
+  assert(knownTails(rig).includes(MAX_TAILS - 1));
+  rig.tlb.flush();
+  assertEquals(knownTails(rig), []);
+});
+
+Deno.test("the list of instructions across pages ends before the vCPU's memory does", () => {
+  assert(TAILS_AT + MAX_TAILS * TAIL_BYTES <= PRIVATE_BYTES);
 });
