@@ -359,6 +359,24 @@ Deno.test("a page at two addresses goes on in the page behind each of them", () 
   }
 });
 
+Deno.test("a page that has been translated at one address goes on at another one as it does there", () => {
+  const body = ["90 ; nop", ADD, "81 f9 dc 05 00 00 ; cmp ecx, CHANGE", "75 02 ; jnz +2"];
+  const { bytes, at } = loop([...body, "ff e7 ; jmp rdi"], 1, 2);
+  const { interpreted, translated } = run({ bytes, at }, {
+    state: (state) => state.setGpr(Reg.RDI, ALIAS_AT + at),
+    memory: (memory) => {
+      mapPage(memory, ALIAS_AT, CODE_AT);
+      mapPage(memory, ALIAS_AT + PAGE, OTHER_AT);
+      memory.write(gpa(OTHER_AT), bytes.subarray(PAGE - at));
+      memory.writeU8(gpa(OTHER_AT), 0x99);
+      memory.writeU8(gpa(OTHER_AT + 10), 0xeb); // it stays there
+    },
+  });
+  const sum = 0x4433_2211n * BigInt(TURNS + 1) + 0x88n * BigInt(CHANGE);
+  assertEquals(interpreted.state.gpr(Reg.RAX), sum);
+  assert(translated.stats.jit_entries > 0);
+});
+
 Deno.test("what a supervisor may fetch from the next page, a user may not", () => {
   // IRETQ to the loop in ring 3, in the turn CHANGE; without a stack for handlers.
   const iret = [
