@@ -12,12 +12,17 @@ import { Block } from "../../../../../src/engine/wasm/block.ts";
 import { Vector } from "../../../../../src/engine/wasm/exception.ts";
 import { Insn } from "../../../../../src/engine/wasm/insn.ts";
 import { MAX_TAILS } from "../../../../../src/engine/wasm/jit/layout.ts";
+import { writeModule } from "../../../../../src/engine/wasm/jit/module_writer.ts";
+import { regionCode } from "../../../../../src/engine/wasm/jit/region_code.ts";
+import { SIGNATURES } from "../../../../../src/engine/wasm/jit/runtime.ts";
+import { IMPORTS } from "../../../../../src/engine/wasm/jit/translator.ts";
 import { Tails } from "../../../../../src/engine/wasm/jit/tails.ts";
 import type { GuestMemory } from "../../../../../src/memory/guest_memory.ts";
 import {
   code,
   CODE_AT,
   DATA_AT,
+  decodeAll,
   mapPage,
   type ProgramOptions,
   runBoth,
@@ -474,4 +479,27 @@ Deno.test("numbers of instructions across pages are used again, and there is an 
   assertEquals(tails.at(7), undefined);
   assertEquals(tails.add(block()), 7);
   assertEquals(tails.add(block()), undefined);
+});
+
+Deno.test("without a number, an instruction across pages is stepped over, and its code is valid", () => {
+  const insns = decodeAll(code("83 c2 03 ; add edx, 3", ADD), PAGE - 5);
+  const block = {
+    offset: PAGE - 5,
+    insns,
+    steps: false,
+    falls: true,
+    isEntry: true,
+    isStart: true,
+  };
+  const numbers: (number | undefined)[] = [];
+  const functions = [undefined, 5].map((number) => {
+    const tailOf = ({ offset }: Insn) => {
+      numbers.push(offset);
+      return number;
+    };
+    return regionCode([block], true, 0, () => 0, () => false, tailOf).code;
+  });
+  assertEquals(numbers, [PAGE - 2, PAGE - 2]);
+  const parts = { types: SIGNATURES, imports: IMPORTS, functions, tableBase: 1 };
+  assert(WebAssembly.validate(writeModule(parts)));
 });
