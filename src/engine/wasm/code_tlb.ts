@@ -8,6 +8,7 @@ import type { CodePage } from "./block.ts";
 import {
   JUMP_BITS,
   JUMP_BYTES,
+  JUMP_WAYS,
   jumpAt,
   JUMPS_AT,
   JUMPS_END,
@@ -23,7 +24,7 @@ const ENTRIES = 256;
 /** The offset in a page. */
 const OFFSET = 4095;
 /** Jumps that are remembered one by one until the next flush. */
-const MAX_JUMPS = 4096;
+const MAX_JUMPS = 16384;
 /** Instructions across pages that are remembered until then. */
 const MAX_TAILS = 1024;
 /** Entries of the jump cache, and words of each. */
@@ -80,26 +81,43 @@ export class CodeTlb {
 
   /**
    * Has translated code go from the instruction pointer of tag `hi:lo` (`JUMPS_AT`), which is in the
-   * last page found, to a region's entry. What was there becomes the second choice.
+   * last page found, to a region's entry. What was there becomes the second choice, and so on.
    */
   addJump(lo: number, hi: number, region: number, entry: number): void {
     const s = this.#s;
-    const at = jumpAt(lo) / 4;
+    const first = jumpAt(lo) / 4;
     this.#hasJumps = true;
     this.#jumpPages[pageMark(lo)] = 1;
-    const isThere = s[at] === lo && s[at + 1] === hi;
-    if (!isThere && s[at + 1] !== 0) {
-      const second = at ^ JUMP_WORDS;
-      s.copyWithin(second, at, at + JUMP_WORDS);
-      this.#keep(second, this.#globalJumps[numberOf(at)] !== 0);
-    }
-    s[at] = lo;
-    s[at + 1] = hi;
-    s[at + 2] = region;
-    s[at + 3] = entry;
+    let way = this.#wayFor(first, lo, hi);
     // At most entries of translated code its jump is there already, and remembered.
-    const isKept = isThere && (this.#globalJumps[numberOf(at)] !== 0) === this.isGlobal;
-    if (!isKept) this.#keep(at, this.isGlobal);
+    const isKept = way === 0 && this.#hasJump(first, lo, hi) &&
+      (this.#globalJumps[numberOf(first)] !== 0) === this.isGlobal;
+    for (; way > 0; way--) {
+      const from = wayAt(first, way - 1);
+      const to = wayAt(first, way);
+      s.copyWithin(to, from, from + JUMP_WORDS);
+      if (s[to + 1] !== 0) this.#keep(to, this.#globalJumps[numberOf(from)] !== 0);
+    }
+    s[first] = lo;
+    s[first + 1] = hi;
+    s[first + 2] = region;
+    s[first + 3] = entry;
+    if (!isKept) this.#keep(first, this.isGlobal);
+  }
+
+  /** Which entry of a place goes for a new one: that of the same tag, an empty one, the last one. */
+  #wayFor(first: number, lo: number, hi: number): number {
+    let empty = JUMP_WAYS - 1;
+    for (let way = JUMP_WAYS - 1; way >= 0; way--) {
+      const at = wayAt(first, way);
+      if (this.#hasJump(at, lo, hi)) return way;
+      if (this.#s[at + 1] === 0) empty = way;
+    }
+    return empty;
+  }
+
+  #hasJump(at: number, lo: number, hi: number): boolean {
+    return this.#s[at] === lo && this.#s[at + 1] === hi;
   }
 
   /** Remembers a jump for the next flush. */
@@ -197,6 +215,11 @@ export class CodeTlb {
 /** Number of the entry for the page of `lo`. */
 function entryOf(lo: number, user: boolean): number {
   return (lo >>> 12 & ENTRIES - 1) * 2 + (user ? 1 : 0);
+}
+
+/** First word of the entry that is looked at after `way` others, when the first of them is `first`. */
+function wayAt(first: number, way: number): number {
+  return first + way * JUMP_WORDS;
 }
 
 /** Number of the jump whose first word is `at`. */

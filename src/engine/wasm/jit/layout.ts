@@ -48,6 +48,9 @@ export const MODE_CPL = 27;
 export const JUMP_BITS = 14;
 /** Bytes of an entry. */
 export const JUMP_BYTES = 16;
+/** log2 of the places for entries, and entries at one place. */
+export const JUMP_PLACE_BITS = 12;
+export const JUMP_WAYS = 1 << JUMP_BITS - JUMP_PLACE_BITS;
 /**
  * Where the last calls of translated code return to: a ring of entries like the jump cache's, with the
  * return address for the instruction pointer.
@@ -58,8 +61,8 @@ export const RETURNS_BYTES = JUMP_BYTES * 32;
 export const RETURNS_MASK = RETURNS_BYTES - JUMP_BYTES;
 /**
  * The jump cache, by instruction pointer: entries of tag (RIP against `Jit.MODE`, i64), index in the
- * table of functions (i32) and the entry's number in the function (i32). An entry whose place
- * (`jumpAt`) is taken stands in its neighbour's, where the place has another `JUMP_BYTES`.
+ * table of functions (i32) and the entry's number in the function (i32). Entries whose place is the
+ * same (`jumpAt`) stand behind each other, the one that came last first, in one line of a CPU's cache.
  */
 export const JUMPS_AT = TLB_BYTES_END + 4096;
 export const JUMPS_END = JUMPS_AT + (JUMP_BYTES << JUMP_BITS);
@@ -109,7 +112,8 @@ export const Status = {
 } as const;
 export type Status = typeof Status[keyof typeof Status];
 
-/** Position in the jump cache of the instruction pointer whose low half is `lo`, in bytes. */
+/** Where in the jump cache the instruction pointer with the low half `lo` has its place, in bytes. */
 export function jumpAt(lo: number): number {
-  return JUMPS_AT + ((lo ^ lo >>> JUMP_BITS) & (1 << JUMP_BITS) - 1) * JUMP_BYTES;
+  const place = (lo ^ lo >>> JUMP_PLACE_BITS) & (1 << JUMP_PLACE_BITS) - 1;
+  return JUMPS_AT + place * JUMP_BYTES * JUMP_WAYS;
 }

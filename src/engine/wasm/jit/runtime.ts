@@ -9,8 +9,9 @@ import { floatRule } from "./float_rules.ts";
 import {
   FlagKind,
   Jit,
-  JUMP_BITS,
   JUMP_BYTES,
+  JUMP_PLACE_BITS,
+  JUMP_WAYS,
   JUMPS_AT,
   LOW_32,
   RETURNS_AT,
@@ -124,12 +125,12 @@ function dispatcher(): FunctionCode {
   code.op(Op.I32_WRAP_I64);
   code.tee(entry);
   code.get(entry);
-  code.i32(JUMP_BITS);
+  code.i32(JUMP_PLACE_BITS);
   code.op(Op.I32_SHR_U);
   code.op(Op.I32_XOR);
-  code.i32((1 << JUMP_BITS) - 1);
+  code.i32((1 << JUMP_PLACE_BITS) - 1);
   code.op(Op.I32_AND);
-  code.i32(Math.log2(JUMP_BYTES));
+  code.i32(Math.log2(JUMP_BYTES * JUMP_WAYS));
   code.op(Op.I32_SHL);
   code.set(entry);
   code.get(key);
@@ -137,20 +138,21 @@ function dispatcher(): FunctionCode {
   code.access(Op.I64_LOAD, Memory.PRIVATE, Jit.MODE);
   code.op(Op.I64_XOR);
   code.set(key);
-  isFound();
-  code.op(Op.I32_EQZ);
-  code.openUnlikely();
-  code.get(entry);
-  code.i32(JUMP_BYTES);
-  code.op(Op.I32_XOR);
-  code.set(entry);
+  for (let way = 1; way < JUMP_WAYS; way++) {
+    isFound();
+    code.op(Op.I32_EQZ);
+    code.openUnlikely();
+    code.get(entry);
+    code.i32(JUMP_BYTES);
+    code.op(Op.I32_ADD);
+    code.set(entry);
+  }
   isFound();
   code.op(Op.I32_EQZ);
   code.openUnlikely();
   code.i32(Status.JUMP);
   code.op(Op.RETURN);
-  code.end();
-  code.end();
+  for (let way = 0; way < JUMP_WAYS; way++) code.end();
   callRegion(JUMPS_AT);
   code.open(Op.LOOP, Type.NONE);
   code.get(status);

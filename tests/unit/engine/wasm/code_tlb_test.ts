@@ -6,8 +6,9 @@ import { CodePage } from "../../../../src/engine/wasm/block.ts";
 import { CodeTlb } from "../../../../src/engine/wasm/code_tlb.ts";
 import { CodeSize } from "../../../../src/engine/wasm/cpu.ts";
 import {
-  JUMP_BITS,
   JUMP_BYTES,
+  JUMP_PLACE_BITS,
+  JUMP_WAYS,
   jumpAt,
   JUMPS_END,
   MAX_TAILS,
@@ -33,9 +34,10 @@ class Rig {
     this.tlb.addJump(lo, HI, region, region + 1);
   }
 
-  /** The region to which the dispatcher would go; 0: none. It looks at the place and its neighbour. */
+  /** The region to which the dispatcher would go; 0: none. */
   find(lo: number): number {
-    for (const at of [jumpAt(lo) / 4, (jumpAt(lo) ^ JUMP_BYTES) / 4]) {
+    for (let way = 0; way < JUMP_WAYS; way++) {
+      const at = (jumpAt(lo) + way * JUMP_BYTES) / 4;
       if (this.s[at] !== lo || this.s[at + 1] !== HI) continue;
       assertEquals(this.s[at + 3], this.s[at + 2] + 1, "the entry goes with the region");
       return this.s[at + 2];
@@ -54,33 +56,41 @@ function sharing(n: number): number {
   return first;
 }
 
-Deno.test("a jump whose place is taken moves to the neighbour's, and both are found", () => {
+Deno.test("jumps whose place is the same are all found, the last one first, up to four", () => {
   const rig = new Rig();
-  rig.add(sharing(0), 10);
-  rig.add(sharing(1), 20);
-  assertEquals([rig.find(sharing(0)), rig.find(sharing(1))], [10, 20]);
-  assertEquals(rig.s[jumpAt(sharing(1)) / 4 + 2], 20, "the new one is looked at first");
-  rig.add(sharing(2), 30);
-  assertEquals([0, 1, 2].map((n) => rig.find(sharing(n))), [0, 20, 30]);
+  const regions = (last: number) => [0, 1, 2, 3, 4].slice(0, last).map((n) => rig.find(sharing(n)));
+  for (let n = 0; n < JUMP_WAYS; n++) {
+    rig.add(sharing(n), 10 + n);
+    assertEquals(rig.s[jumpAt(sharing(n)) / 4 + 2], 10 + n, "the new one is looked at first");
+  }
+  assertEquals(regions(4), [10, 11, 12, 13]);
+  rig.add(sharing(4), 14);
+  assertEquals(regions(5), [0, 11, 12, 13, 14]);
 });
 
-Deno.test("a jump that is added again has its new region, and drives nothing out", () => {
+Deno.test("a jump that is added again has its new region, comes first, and drives nothing out", () => {
   const rig = new Rig();
-  rig.add(sharing(0), 10);
-  rig.add(sharing(1), 20);
-  rig.add(sharing(1), 21);
-  assertEquals([rig.find(sharing(0)), rig.find(sharing(1))], [10, 21]);
+  for (let n = 0; n < JUMP_WAYS; n++) rig.add(sharing(n), 10 + n);
+  for (const n of [1, 3, 0, 0]) {
+    rig.add(sharing(n), 20 + n);
+    assertEquals(rig.s[jumpAt(sharing(n)) / 4 + 2], 20 + n);
+  }
+  assertEquals([0, 1, 2, 3].map((n) => rig.find(sharing(n))), [20, 21, 12, 23]);
 });
 
-Deno.test("the last places of the jump cache are each other's neighbours", () => {
-  const last = (1 << JUMP_BITS) - 1;
+Deno.test("a jump that has moved is forgotten with the others of its kind", () => {
   const rig = new Rig();
-  assertEquals(jumpAt(last) + JUMP_BYTES, JUMPS_END);
-  const other = 1 << JUMP_BITS | last ^ 1; // bit 14 is folded into bit 0
-  assertEquals(jumpAt(other), jumpAt(last));
-  rig.add(last, 10);
-  rig.add(other, 20);
-  assertEquals([rig.find(last), rig.find(other)], [10, 20]);
+  rig.add(sharing(0), 10);
+  rig.add(sharing(1), 11, true);
+  rig.add(sharing(2), 12);
+  rig.tlb.flushNonGlobal();
+  assertEquals([0, 1, 2].map((n) => rig.find(sharing(n))), [0, 11, 0]);
+});
+
+Deno.test("the last place of the jump cache ends where the cache does", () => {
+  const last = (1 << JUMP_PLACE_BITS) - 1;
+  assertEquals(jumpAt(last) + JUMP_WAYS * JUMP_BYTES, JUMPS_END);
+  assertEquals(jumpAt(1 << JUMP_PLACE_BITS | last ^ 1), jumpAt(last)); // folded into bit 0
 });
 
 Deno.test("a page that goes takes its jumps along, and those of pages that share its mark", () => {
@@ -135,10 +145,24 @@ Deno.test("a global jump that has moved stays, and goes where another one takes 
   rig.add(sharing(1), 20); // moves the global one
   rig.tlb.flushNonGlobal();
   assertEquals([rig.find(sharing(0)), rig.find(sharing(1))], [10, 0]);
-  rig.add(sharing(1), 20);
-  rig.add(sharing(2), 30); // moves that over the global one
+  for (let n = 1; n < JUMP_WAYS; n++) rig.add(sharing(n), 10 + n);
   rig.tlb.flushNonGlobal();
-  assertEquals([0, 1, 2].map((n) => rig.find(sharing(n))), [0, 0, 0]);
+  assertEquals([0, 1, 2, 3].map((n) => rig.find(sharing(n))), [10, 0, 0, 0]);
+  for (let n = 1; n <= JUMP_WAYS; n++) rig.add(sharing(n), 10 + n);
+  assertEquals(rig.find(sharing(0)), 0);
+  rig.tlb.flushNonGlobal();
+  assertEquals([0, 1, 2, 3, 4].map((n) => rig.find(sharing(n))), [0, 0, 0, 0, 0]);
+});
+
+Deno.test("a jump stands once: what moves over a gap leaves nothing behind", () => {
+  const rig = new Rig();
+  rig.add(sharing(0), 10, true);
+  rig.add(sharing(1), 11);
+  rig.tlb.flushNonGlobal();
+  rig.add(sharing(2), 12);
+  rig.add(sharing(0), 13); // it is not global any more
+  rig.tlb.flushNonGlobal();
+  assertEquals(rig.find(sharing(0)), 0);
 });
 
 Deno.test("a page that is no longer global takes its jump along", () => {
