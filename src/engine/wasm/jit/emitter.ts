@@ -51,10 +51,14 @@ export type Extend = typeof Extend[keyof typeof Extend];
 /** What is known about the flags while code is emitted. */
 export interface KnownFlags {
   readonly kind: FlagKind;
-  /** ADD and SUB: no carry went in. RESULT: CF, AF and OF are 0. */
+  /** ADD and SUB: no carry went in. */
   readonly plain: boolean;
   /** `LOW_32`. */
   readonly low32: boolean;
+  /** `CARRY_APART`. */
+  readonly carryApart: boolean;
+  /** `OVERFLOW_APART`; then CF is apart, too. */
+  readonly overflowApart: boolean;
 }
 
 const PAGE_MASK = -4096;

@@ -13,7 +13,7 @@ export const Jit = {
   TLB: TLB_BYTES_END + 4,
   /** Not 0: SSE instructions are not to be executed here (i32). */
   SSE_TRAP: TLB_BYTES_END + 8,
-  /** `FlagKind` of the flags (i32). */
+  /** `FlagKind` of the flags, with what is added to it (i32). */
   FLAG_KIND: TLB_BYTES_END + 12,
   /** What the flags are made of (i64 each). */
   FLAG_A: TLB_BYTES_END + 16,
@@ -77,24 +77,38 @@ export const MAX_TAILS = 4096;
 
 /**
  * How the six status flags are found. Operands and result are sign-extended to 64 bits, so that the
- * rules are the same for all operand sizes; or, with `LOW_32`, their lower halves count.
+ * rules are the same for all operand sizes; or, with `LOW_32`, their lower halves count. All kinds but
+ * the first two take ZF, SF and PF from the result.
  */
 export const FlagKind = {
   /** In a region's local variable: as they were when it was entered, in the private memory. */
   UNCHANGED: 0,
   /** In their places in the low word of B. */
-  EXPLICIT: 1,
+  EXPLICIT: 1 << 3,
   /** Of the sum of A and B, and perhaps a carry, with the result. */
-  ADD: 2,
+  ADD: 2 << 3,
   /** Of A - B, and perhaps a borrow. */
-  SUB: 3,
-  /** ZF, SF and PF of the result; CF, AF and OF in their places in the low word of B. */
-  RESULT: 4,
+  SUB: 3 << 3,
+  /** CF, AF and OF are 0. */
+  RESULT: 4 << 3,
+  /** CF is bit B of A; OF: A and the result differ in sign. AF is 0. */
+  RIGHT: 5 << 3,
+  /** CF is bit B of A; OF: that and the result's sign differ. AF is 0. */
+  LEFT: 6 << 3,
   /** Of the signed product of A and B, cut to the result: CF and OF where that lost anything. */
-  PRODUCT: 5,
+  PRODUCT: 7 << 3,
+  /** CF and OF: B is not 0. AF is 0. */
+  HIGH: 8 << 3,
 } as const;
+/** Where the kind begins in a word of flags, and how many there can be. */
+export const KIND_SHIFT = 3;
+export const KINDS = 16;
 /** Added to a kind: A, B and the result have 32 bits and whatever above them. */
-export const LOW_32 = 8;
+export const LOW_32 = 4;
+/** Added to a kind: CF is bit 0 of the word itself, whatever the kind says of it. */
+export const CARRY_APART = 2;
+/** Added to a kind: OF is in its place, bit 11, of the word itself. */
+export const OVERFLOW_APART = 0x400;
 export type FlagKind = typeof FlagKind[keyof typeof FlagKind];
 
 /** What a region's function returns. */

@@ -1,19 +1,18 @@
 /**
  * The part of translated code that is the same for all guests: the dispatcher, which goes from region
- * to region, and the rules of the status flags.
+ * to region, and the rules of what regions work out by calls.
  */
 
 import { State } from "../../../cpu/state.ts";
 import { CodeWriter, Memory } from "./code_writer.ts";
+import { flagRules } from "./flag_rules.ts";
 import { floatRule } from "./float_rules.ts";
 import {
-  FlagKind,
   Jit,
   JUMP_BYTES,
   JUMP_PLACE_BITS,
   JUMP_WAYS,
   JUMPS_AT,
-  LOW_32,
   RETURNS_AT,
   RETURNS_MASK,
   Status,
@@ -83,7 +82,7 @@ export function runtimeModule(): Uint8Array<ArrayBuffer> {
     functions: [
       dispatcher(),
       statusFlags(),
-      flags(),
+      flagRules(Types.FLAGS),
       miss(),
       floatRule(Types.FLOATS),
       stringRule(Types.STRINGS),
@@ -208,231 +207,6 @@ function statusFlags(): FunctionCode {
   code.call(FLAGS_FUNCTION);
   code.end();
   return { type: Types.GET, locals: [], code: code.bytes.slice(), name: "statusFlags" };
-}
-
-/** The rules of `FlagKind`. */
-function flags(): FunctionCode {
-  const code = new CodeWriter();
-  const kind = 0;
-  const a = 1;
-  const b = 2;
-  const result = 3;
-  const word = 4;
-  code.get(b);
-  code.op(Op.I32_WRAP_I64);
-  code.set(word);
-  code.get(kind);
-  code.i32(FlagKind.EXPLICIT);
-  code.op(Op.I32_EQ);
-  code.open(Op.IF, Type.NONE);
-  code.get(word);
-  code.op(Op.RETURN);
-  code.end();
-  code.get(kind);
-  code.i32(LOW_32);
-  code.op(Op.I32_GE_U);
-  code.open(Op.IF, Type.NONE);
-  for (const value of [a, b, result]) {
-    code.get(value);
-    code.op(Op.I64_EXTEND32_S);
-    code.set(value);
-  }
-  code.get(kind);
-  code.i32(LOW_32);
-  code.op(Op.I32_SUB);
-  code.set(kind);
-  code.end();
-  code.get(kind);
-  code.i32(FlagKind.PRODUCT);
-  code.op(Op.I32_EQ);
-  code.open(Op.IF, Type.NONE);
-  productOverflow(code, a, b, result);
-  code.i32(0x801);
-  code.op(Op.I32_MUL);
-  code.set(word);
-  code.end();
-  code.get(kind);
-  code.i32(FlagKind.RESULT);
-  code.op(Op.I32_LT_U);
-  code.open(Op.IF, Type.NONE);
-  code.get(kind);
-  code.i32(FlagKind.ADD);
-  code.op(Op.I32_EQ);
-  code.open(Op.IF, I32);
-  carryOfSum(code, a, b, result);
-  overflowOfSum(code, a, b, result);
-  code.op(Op.I32_OR);
-  code.op(Op.ELSE);
-  borrowOfDifference(code, a, b, result);
-  overflowOfDifference(code, a, b, result);
-  code.op(Op.I32_OR);
-  code.end();
-  // AF is the carry out of bit 3: bit 4 of both operands and the result together.
-  code.get(a);
-  code.get(b);
-  code.op(Op.I64_XOR);
-  code.get(result);
-  code.op(Op.I64_XOR);
-  code.op(Op.I32_WRAP_I64);
-  code.i32(16);
-  code.op(Op.I32_AND);
-  code.op(Op.I32_OR);
-  code.set(word);
-  code.end();
-  code.get(word);
-  zeroSignParity(code, result);
-  code.op(Op.I32_OR);
-  code.end();
-  return { type: Types.FLAGS, locals: [[1, I32]], code: code.bytes.slice(), name: "flags" };
-}
-
-/** CF in bit 0: a carry out of bit `top` where both have a one, or one has and the sum has not. */
-export function carryOfSum(
-  code: CodeWriter,
-  a: number,
-  b: number,
-  result: number,
-  top = 63,
-): void {
-  code.get(a);
-  code.get(b);
-  code.op(Op.I64_AND);
-  code.get(a);
-  code.get(b);
-  code.op(Op.I64_OR);
-  code.get(result);
-  code.i64(-1);
-  code.op(Op.I64_XOR);
-  code.op(Op.I64_AND);
-  code.op(Op.I64_OR);
-  flagOf(code, top, 0);
-}
-
-/** CF in bit 0: a borrow where the subtrahend alone has a one, or where result and that agree. */
-export function borrowOfDifference(
-  code: CodeWriter,
-  a: number,
-  b: number,
-  result: number,
-  top = 63,
-): void {
-  const notA = () => {
-    code.get(a);
-    code.i64(-1);
-    code.op(Op.I64_XOR);
-  };
-  notA();
-  code.get(b);
-  code.op(Op.I64_AND);
-  notA();
-  code.get(b);
-  code.op(Op.I64_OR);
-  code.get(result);
-  code.op(Op.I64_AND);
-  code.op(Op.I64_OR);
-  flagOf(code, top, 0);
-}
-
-/** OF in bit 11. */
-function overflowOfSum(code: CodeWriter, a: number, b: number, result: number): void {
-  code.get(a);
-  code.get(result);
-  code.op(Op.I64_XOR);
-  code.get(b);
-  code.get(result);
-  code.op(Op.I64_XOR);
-  code.op(Op.I64_AND);
-  flagOf(code, 63, OF_PLACE);
-}
-function overflowOfDifference(code: CodeWriter, a: number, b: number, result: number): void {
-  code.get(a);
-  code.get(b);
-  code.op(Op.I64_XOR);
-  code.get(a);
-  code.get(result);
-  code.op(Op.I64_XOR);
-  code.op(Op.I64_AND);
-  flagOf(code, 63, OF_PLACE);
-}
-
-/** 1 when the product of two signed numbers is not the result. */
-function productOverflow(code: CodeWriter, a: number, b: number, result: number): void {
-  // Narrow operands' products fit into 64 bits.
-  code.get(a);
-  code.get(b);
-  code.op(Op.I64_MUL);
-  code.get(result);
-  code.op(Op.I64_NE);
-  // Of 64 bits, dividing the result gives the other factor back; by 0 and -1 is to be looked at apart.
-  code.get(a);
-  code.i64(1);
-  code.op(Op.I64_ADD);
-  code.i64(1);
-  code.op(Op.I64_GT_U);
-  code.open(Op.IF, I32);
-  code.get(a);
-  code.get(b);
-  code.op(Op.I64_MUL);
-  code.get(a);
-  code.op(Op.I64_DIV_S);
-  code.get(b);
-  code.op(Op.I64_NE);
-  code.op(Op.ELSE);
-  code.get(a);
-  code.get(b);
-  code.op(Op.I64_AND);
-  code.i64(0, -0x8000_0000);
-  code.op(Op.I64_EQ);
-  code.end();
-  code.op(Op.I32_OR);
-}
-
-/** Place of OF (SDM 1 §3.4.3.1). */
-const OF_PLACE = 11;
-
-/** Bit `top` of what is on the stack, alone, at `place` (i32). */
-function flagOf(code: CodeWriter, top: number, place: number): void {
-  moveDown(code, top - place);
-  // Nothing is above bit 63.
-  if (top === 63 && place === 0) return;
-  code.i32(1 << place);
-  code.op(Op.I32_AND);
-}
-
-/** What is on the stack, moved down by `by`, as 32 bits. */
-function moveDown(code: CodeWriter, by: number): void {
-  code.i64(by);
-  code.op(Op.I64_SHR_U);
-  code.op(Op.I32_WRAP_I64);
-}
-
-/** ZF, SF and PF of a result, in their places. */
-function zeroSignParity(code: CodeWriter, result: number): void {
-  code.get(result);
-  code.op(Op.I64_EQZ);
-  code.i32(6);
-  code.op(Op.I32_SHL);
-  code.get(result);
-  moveDown(code, 63);
-  code.i32(7);
-  code.op(Op.I32_SHL);
-  code.op(Op.I32_OR);
-  parityOf(code, result);
-  code.i32(2);
-  code.op(Op.I32_SHL);
-  code.op(Op.I32_OR);
-}
-
-/** 1 when bits 7:0 of a local have an even number of ones. */
-export function parityOf(code: CodeWriter, local: number): void {
-  code.get(local);
-  code.op(Op.I32_WRAP_I64);
-  code.i32(0xff);
-  code.op(Op.I32_AND);
-  code.op(Op.I32_POPCNT);
-  code.i32(1);
-  code.op(Op.I32_AND);
-  code.op(Op.I32_EQZ);
 }
 
 /** An address by halves, so that no BigInt is made of it. */

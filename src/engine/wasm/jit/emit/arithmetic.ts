@@ -5,7 +5,7 @@ import { FlagKind } from "../layout.ts";
 import { Local } from "../locals.ts";
 import { Op } from "../opcodes.ts";
 import type { Emissions } from "./emit.ts";
-import { flagExtension, pushCarry, setFlagKind } from "./flags.ts";
+import { flagExtension, pushCarry, setFlagKind, setFlagKindKeepingCarry } from "./flags.ts";
 
 const { FLAG_A, FLAG_B, FLAG_RESULT, T0, T1 } = Local;
 
@@ -73,23 +73,25 @@ function compare(e: Emitter, width: number): void {
 
 function negate(e: Emitter, width: number): void {
   const { code } = e;
+  const extend = flagExtension(width);
   e.checkDestination(width);
-  e.fetchDestination(width, Extend.SIGN);
+  e.fetchDestination(width, extend);
   code.set(FLAG_B);
   code.i64(0);
   code.tee(FLAG_A);
   code.get(FLAG_B);
   code.op(Op.I64_SUB);
-  e.extend(width, Extend.SIGN);
+  e.extend(width, extend);
   code.set(FLAG_RESULT);
-  setFlagKind(e, FlagKind.SUB, true);
+  setFlagKind(e, FlagKind.SUB, true, width === 4);
   e.writeDestination(width, FLAG_RESULT);
 }
 
 /** INC and DEC keep CF. */
-function step(e: Emitter, width: number, op: Op): void {
+function step(e: Emitter, width: number, op: Op, kind: FlagKind): void {
   const { code } = e;
   e.checkDestination(width);
+  const extend = flagExtension(width);
   if (!e.flagsWanted) {
     e.fetchDestination(width, Extend.ANY);
     code.i64(1);
@@ -97,36 +99,15 @@ function step(e: Emitter, width: number, op: Op): void {
     code.set(T0);
     return e.writeDestination(width, T0);
   }
-  pushCarry(e);
-  code.op(Op.I64_EXTEND_I32_U);
+  setFlagKindKeepingCarry(e, kind, width === 4);
+  code.i64(1);
   code.set(FLAG_B);
-  e.fetchDestination(width, Extend.SIGN);
-  code.tee(T0);
+  e.fetchDestination(width, extend);
+  code.tee(FLAG_A);
   code.i64(1);
   code.op(op);
-  e.extend(width, Extend.SIGN);
+  e.extend(width, extend);
   code.set(FLAG_RESULT);
-  // AF: bit 4 changes. OF: the sign goes from 0 to 1 by INC, from 1 to 0 by DEC.
-  code.get(FLAG_B);
-  code.get(T0);
-  code.get(FLAG_RESULT);
-  code.op(Op.I64_XOR);
-  code.i64(16);
-  code.op(Op.I64_AND);
-  code.op(Op.I64_OR);
-  const inc = op === Op.I64_ADD;
-  code.get(inc ? T0 : FLAG_RESULT);
-  code.i64(-1);
-  code.op(Op.I64_XOR);
-  code.get(inc ? FLAG_RESULT : T0);
-  code.op(Op.I64_AND);
-  code.i64(63);
-  code.op(Op.I64_SHR_U);
-  code.i64(11);
-  code.op(Op.I64_SHL);
-  code.op(Op.I64_OR);
-  code.set(FLAG_B);
-  setFlagKind(e, FlagKind.RESULT);
   e.writeDestination(width, FLAG_RESULT);
 }
 
@@ -146,6 +127,6 @@ export const ARITHMETIC: Emissions = {
   },
   cmp: { emit: compare, sets: "all" },
   neg: { emit: negate, sets: "all" },
-  inc: { emit: (e, width) => step(e, width, Op.I64_ADD), sets: "some", reads: true },
-  dec: { emit: (e, width) => step(e, width, Op.I64_SUB), sets: "some", reads: true },
+  inc: { emit: (e, width) => step(e, width, Op.I64_ADD, FlagKind.ADD), sets: "some", reads: true },
+  dec: { emit: (e, width) => step(e, width, Op.I64_SUB, FlagKind.SUB), sets: "some", reads: true },
 };

@@ -6,10 +6,9 @@ import { FlagKind } from "../layout.ts";
 import { Local } from "../locals.ts";
 import { Op } from "../opcodes.ts";
 import type { Emissions } from "./emit.ts";
-import { pushFlags, setExplicitFlags, setFlagKind, setLogicFlags } from "./flags.ts";
+import { replaceCarry, setExplicitFlags, setFlagKind, setLogicFlags } from "./flags.ts";
 
-const { FLAG_B, FLAG_RESULT, T0, T1, T2 } = Local;
-const CF = 1;
+const { FLAG_RESULT, T0, T1, T2 } = Local;
 
 /** BT, BTS, BTR, BTC: `change` pushes the operand T0 with the bit of the mask T1 changed. */
 function bitTest(e: Emitter, width: number, change?: (e: Emitter) => void): void {
@@ -34,17 +33,14 @@ function bitTest(e: Emitter, width: number, change?: (e: Emitter) => void): void
   }
   code.set(T2);
   if (e.flagsWanted) {
-    pushFlags(e);
-    code.i32(~CF);
-    code.op(Op.I32_AND);
-    code.get(T0);
-    code.get(T2);
-    code.op(Op.I64_SHR_U);
-    code.op(Op.I32_WRAP_I64);
-    code.i32(CF);
-    code.op(Op.I32_AND);
-    code.op(Op.I32_OR);
-    setExplicitFlags(e);
+    replaceCarry(e, () => {
+      code.get(T0);
+      code.get(T2);
+      code.op(Op.I64_SHR_U);
+      code.op(Op.I32_WRAP_I64);
+      code.i32(1);
+      code.op(Op.I32_AND);
+    });
   }
   if (change === undefined) return;
   code.i64(1);
@@ -93,10 +89,31 @@ function bitAddress(e: Emitter, width: number): void {
 function scan(e: Emitter, width: number, forward: boolean): void {
   const { code, insn } = e;
   e.readSource(width, Extend.ZERO);
-  code.tee(T0);
-  code.op(Op.I64_EQZ);
-  code.op(Op.I32_EQZ);
-  e.open(Op.IF);
+  code.set(T0);
+  if (width < 4) {
+    code.get(T0);
+    code.op(Op.I64_EQZ);
+    code.op(Op.I32_EQZ);
+    e.open(Op.IF);
+    pushScan(e, forward);
+    e.writeRegister(insn.dst, width);
+    e.end();
+  } else { // the place is its own extension
+    e.getReg(insn.dst / 2);
+    pushScan(e, forward);
+    code.get(T0);
+    code.op(Op.I64_EQZ);
+    code.op(Op.SELECT);
+    e.setReg(insn.dst / 2);
+  }
+  if (!e.flagsWanted) return;
+  code.get(T0);
+  if (width < 4) e.extend(width, Extend.SIGN);
+  setLogicFlags(e, width === 4);
+}
+
+/** Pushes the place of the first or last bit of T0. */
+function pushScan({ code }: Emitter, forward: boolean): void {
   if (forward) {
     code.get(T0);
     code.op(Op.I64_CTZ);
@@ -106,12 +123,6 @@ function scan(e: Emitter, width: number, forward: boolean): void {
     code.op(Op.I64_CLZ);
     code.op(Op.I64_SUB);
   }
-  e.writeRegister(insn.dst, width);
-  e.end();
-  if (!e.flagsWanted) return;
-  code.get(T0);
-  e.extend(width, Extend.SIGN);
-  setLogicFlags(e);
 }
 
 /** TZCNT and LZCNT. CF: the source is 0. */
@@ -120,12 +131,6 @@ function count(e: Emitter, width: number, forward: boolean): void {
   const bits = width * 8;
   e.readSource(width, Extend.ZERO);
   code.set(T0);
-  if (e.flagsWanted) {
-    code.get(T0);
-    code.op(Op.I64_EQZ);
-    code.op(Op.I64_EXTEND_I32_U);
-    code.set(FLAG_B);
-  }
   code.get(T0);
   if (forward) {
     if (width < 8) { // a bit behind the last one ends the count there
@@ -138,13 +143,14 @@ function count(e: Emitter, width: number, forward: boolean): void {
     code.i64(64 - bits);
     code.op(Op.I64_SUB);
   }
-  code.set(T0);
   if (e.flagsWanted) {
-    code.get(T0);
-    code.set(FLAG_RESULT);
-    setFlagKind(e, FlagKind.RESULT);
+    code.tee(FLAG_RESULT);
+    setFlagKind(e, FlagKind.RESULT, true);
+    replaceCarry(e, () => {
+      code.get(T0);
+      code.op(Op.I64_EQZ);
+    });
   }
-  code.get(T0);
   e.writeRegister(insn.dst, width);
 }
 

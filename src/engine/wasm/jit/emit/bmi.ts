@@ -3,9 +3,10 @@
 import { Reg } from "../../../../cpu/state.ts";
 import { Flag } from "../../cpu.ts";
 import { type Emitter, Extend } from "../emitter.ts";
+import { carryOfSum } from "../flag_rules.ts";
 import { Local } from "../locals.ts";
 import { Op } from "../opcodes.ts";
-import { carryOfSum } from "../runtime.ts";
+
 import type { Emission, Emissions } from "./emit.ts";
 import { pushFlags, setExplicitFlags } from "./flags.ts";
 import { highProduct } from "./multiply.ts";

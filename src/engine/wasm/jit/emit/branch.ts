@@ -11,7 +11,7 @@ import { Local } from "../locals.ts";
 import { Op } from "../opcodes.ts";
 import { pushReturnsTop } from "../runtime.ts";
 import { canAddress } from "./emit.ts";
-import { pushCondition } from "./flags.ts";
+import { pushCondition } from "./conditions.ts";
 import { pushT0, release, stackWidth, topToT0 } from "./stack.ts";
 
 const { BASE, I0, RIP, T0, T1 } = Local;

@@ -1,25 +1,80 @@
-/** Status flags in translated code: how an instruction leaves them, and conditions on them. */
+/** Status flags in translated code: how an instruction leaves them, and CF. */
 
 import { type Emitter, Extend, FLAG_WORDS, Imported, type KnownFlags } from "../emitter.ts";
 import { Memory } from "../code_writer.ts";
-import { FlagKind, LOW_32 } from "../layout.ts";
+import { borrowOfDifference, carryOfShift, carryOfSum } from "../flag_rules.ts";
+import { CARRY_APART, FlagKind, LOW_32, OVERFLOW_APART } from "../layout.ts";
 import { Local } from "../locals.ts";
 import { Op, Type } from "../opcodes.ts";
-import { borrowOfDifference, carryOfSum, parityOf } from "../runtime.ts";
 
 /** Places of the flags (SDM 1 §3.4.3.1). */
-const CF = 1;
-const PF = 4;
-const ZF = 0x40;
-const SF = 0x80;
-const OF = 0x800;
+export const CF = 1;
+export const PF = 4;
+export const ZF = 0x40;
+export const SF = 0x80;
+export const OF = 0x800;
 
 /** The flags are of this kind from here on; what they are made of is in the variables. */
 export function setFlagKind(e: Emitter, kind: FlagKind, plain = false, low32 = false): void {
   e.setsFlags = true;
-  e.code.i32(low32 ? kind + LOW_32 : kind);
+  e.code.i32(wordOf(kind, low32));
   e.code.set(Local.FLAG_KIND);
-  e.known = { kind, plain, low32 };
+  e.known = { kind, plain, low32, carryApart: false, overflowApart: false };
+}
+
+/** The variable of the flags' kind, without the flags that it may hold itself. */
+function wordOf(kind: FlagKind, low32: boolean): number {
+  return low32 ? kind + LOW_32 : kind;
+}
+
+/**
+ * The flags are of this kind from here on, of operands with no carry, but CF is the one from before:
+ * to be called before what that is made of changes.
+ */
+export function setFlagKindKeepingCarry(e: Emitter, kind: FlagKind, low32: boolean): void {
+  const { code, known } = e;
+  const isThere = known?.carryApart === true && !known.overflowApart &&
+    known.kind === kind && known.low32 === low32;
+  if (!isThere) {
+    const hasNone = known?.kind === FlagKind.RESULT && !known.carryApart;
+    if (!hasNone) pushCarry(e);
+    code.i32(wordOf(kind, low32) | CARRY_APART);
+    if (!hasNone) code.op(Op.I32_OR);
+    code.set(Local.FLAG_KIND);
+  }
+  e.setsFlags = true;
+  e.known = { kind, plain: true, low32, carryApart: true, overflowApart: false };
+}
+
+/** Of flags that are of whatever kind, CF becomes what `push` pushes (i32, 0 or 1). */
+export function replaceCarry(e: Emitter, push: () => void): void {
+  replaceFlags(e, CF, CARRY_APART, push);
+}
+
+/** The same of CF and OF, in their places. */
+export function replaceCarryAndOverflow(e: Emitter, push: () => void): void {
+  replaceFlags(e, CF | OF, CARRY_APART | OVERFLOW_APART, push);
+}
+
+function replaceFlags(e: Emitter, flags: number, apart: number, push: () => void): void {
+  const { code } = e;
+  needFlags(e);
+  e.setsFlags = true;
+  const { known } = e;
+  const both = (apart & OVERFLOW_APART) !== 0;
+  push();
+  if (known === undefined || known.overflowApart && !both) {
+    code.get(Local.FLAG_KIND);
+    code.i32(~flags);
+    code.op(Op.I32_AND);
+    code.i32(apart);
+    code.op(Op.I32_OR);
+  } else code.i32(wordOf(known.kind, known.low32) | apart);
+  code.op(Op.I32_OR);
+  code.set(Local.FLAG_KIND);
+  if (known !== undefined) {
+    e.known = { ...known, carryApart: true, overflowApart: known.overflowApart || both };
+  }
 }
 
 /**
@@ -33,8 +88,6 @@ export function flagExtension(width: number): Extend {
 /** Pops the result of an instruction that clears CF, AF and OF: the variable has it too. */
 export function setLogicFlags(e: Emitter, low32 = false): void {
   e.code.set(Local.FLAG_RESULT);
-  e.code.i64(0);
-  e.code.set(Local.FLAG_B);
   setFlagKind(e, FlagKind.RESULT, true, low32);
 }
 
@@ -74,36 +127,53 @@ export function setExplicitFlags(e: Emitter): void {
 /** Pushes CF (i32, 0 or 1). */
 export function pushCarry(e: Emitter): void {
   const { code, known } = e;
+  if (known?.carryApart) return carryInKind(e);
   switch (known?.kind) {
     case FlagKind.ADD:
       if (known.plain) return compare(e, Local.FLAG_RESULT, Local.FLAG_A, Op.I64_LT_U);
-      carryOfSum(code, Local.FLAG_A, Local.FLAG_B, Local.FLAG_RESULT, topOf(known));
-      return;
+      return carryOfSum(code, Local.FLAG_A, Local.FLAG_B, Local.FLAG_RESULT, topOf(known));
     case FlagKind.SUB:
       if (known.plain) return compare(e, Local.FLAG_A, Local.FLAG_B, Op.I64_LT_U);
-      borrowOfDifference(code, Local.FLAG_A, Local.FLAG_B, Local.FLAG_RESULT, topOf(known));
-      return;
+      return borrowOfDifference(code, Local.FLAG_A, Local.FLAG_B, Local.FLAG_RESULT, topOf(known));
     case FlagKind.RESULT:
-      if (known.plain) return code.i32(0);
-      return testBits(e, CF);
+      return code.i32(0);
+    case FlagKind.RIGHT:
+    case FlagKind.LEFT:
+      return carryOfShift(code, Local.FLAG_A, Local.FLAG_B);
+    case FlagKind.HIGH:
+      code.get(Local.FLAG_B);
+      code.op(Op.I64_EQZ);
+      return code.op(Op.I32_EQZ);
     case FlagKind.EXPLICIT:
       return testBits(e, CF);
+    case FlagKind.PRODUCT:
+      return carryOfAll(e);
     default:
       // In loops that INC or DEC closes, it is where they have put it.
       needFlags(e);
       code.get(Local.FLAG_KIND);
-      code.i32(LOW_32 - 1);
+      code.i32(CARRY_APART);
       code.op(Op.I32_AND);
-      code.i32(FlagKind.RESULT);
-      code.op(Op.I32_EQ);
       e.open(Op.IF, Type.I32);
-      testBits(e, CF);
+      carryInKind(e);
       e.else();
-      pushFlags(e);
-      code.i32(CF);
-      code.op(Op.I32_AND);
+      carryOfAll(e);
       e.end();
   }
+}
+
+/** Pushes the CF that the kind's variable holds itself. */
+function carryInKind({ code }: Emitter): void {
+  code.get(Local.FLAG_KIND);
+  code.i32(CF);
+  code.op(Op.I32_AND);
+}
+
+/** Pushes CF of all flags. */
+function carryOfAll(e: Emitter): void {
+  pushFlags(e);
+  e.code.i32(CF);
+  e.code.op(Op.I32_AND);
 }
 
 /** Position of the top bit that counts. */
@@ -112,10 +182,10 @@ function topOf(known: KnownFlags): number {
 }
 
 /** From a comparison of 64 bits to the one of 32. */
-const TO_32 = Op.I64_EQZ - Op.I32_EQZ;
+export const TO_32 = Op.I64_EQZ - Op.I32_EQZ;
 
 /** Pushes the comparison of two variables, in as many bits as count. */
-function compare(e: Emitter, a: number, b: number, op: Op): void {
+export function compare(e: Emitter, a: number, b: number, op: Op): void {
   const { code } = e;
   const low32 = e.known!.low32;
   code.get(a);
@@ -125,100 +195,10 @@ function compare(e: Emitter, a: number, b: number, op: Op): void {
   code.op((low32 ? op - TO_32 : op) as Op);
 }
 
-/** Pushes the comparison of the result with 0. */
-function compareResult(e: Emitter, op: Op): void {
-  const { code } = e;
-  const low32 = e.known!.low32;
-  code.get(Local.FLAG_RESULT);
-  if (low32) code.op(Op.I32_WRAP_I64);
-  if (op !== Op.I64_EQZ) {
-    if (low32) code.i32(0);
-    else code.i64(0);
-  }
-  code.op((low32 ? op - TO_32 : op) as Op);
-}
-
 /** Pushes bits of `FLAG_B` (i32). */
 function testBits(e: Emitter, bits: number): void {
   e.code.get(Local.FLAG_B);
   e.code.op(Op.I32_WRAP_I64);
   e.code.i32(bits);
   e.code.op(Op.I32_AND);
-}
-
-/** Pushes whether condition `cc`, the opcode's low four bits, holds (i32; SDM 2B Jcc). */
-export function pushCondition(e: Emitter, cc: number): void {
-  const even = cc & ~1;
-  if (!pushKnown(e, even)) pushGeneral(e, even);
-  if ((cc & 1) !== 0) e.code.op(Op.I32_EQZ);
-}
-
-/** The condition read off operands and result; false: it has to be asked of all flags. */
-function pushKnown(e: Emitter, cc: number): boolean {
-  const { code, known } = e;
-  if (known === undefined || known.kind === FlagKind.EXPLICIT) return false;
-  switch (cc) {
-    case 4:
-      compareResult(e, Op.I64_EQZ);
-      return true;
-    case 8:
-      compareResult(e, Op.I64_LT_S);
-      return true;
-    case 10:
-      parityOf(code, Local.FLAG_RESULT);
-      return true;
-    case 2:
-      pushCarry(e);
-      return true;
-  }
-  if (known.plain && known.kind === FlagKind.SUB) {
-    const op = cc === 6
-      ? Op.I64_LE_U
-      : cc === 12
-      ? Op.I64_LT_S
-      : cc === 14
-      ? Op.I64_LE_S
-      : undefined;
-    if (op === undefined) return false;
-    compare(e, Local.FLAG_A, Local.FLAG_B, op);
-    return true;
-  }
-  if (known.plain && known.kind === FlagKind.RESULT) {
-    if (cc === 0) code.i32(0);
-    else compareResult(e, cc === 6 ? Op.I64_EQZ : cc === 12 ? Op.I64_LT_S : Op.I64_LE_S);
-    return true;
-  }
-  return false;
-}
-
-/** The condition asked of all flags. */
-function pushGeneral(e: Emitter, cc: number): void {
-  const { code } = e;
-  if (e.known?.kind === FlagKind.EXPLICIT) {
-    code.get(Local.FLAG_B);
-    code.op(Op.I32_WRAP_I64);
-  } else pushFlags(e);
-  const masks: Record<number, number> = { 0: OF, 2: CF, 4: ZF, 6: CF | ZF, 8: SF, 10: PF };
-  if (masks[cc] !== undefined) {
-    code.i32(masks[cc]);
-    code.op(Op.I32_AND);
-    code.i32(0);
-    return code.op(Op.I32_NE);
-  }
-  // SF and OF differ: OF is four places above SF. For "less or equal" ZF counts, too.
-  code.tee(Local.I0);
-  code.get(Local.I0);
-  code.i32(4);
-  code.op(Op.I32_SHR_U);
-  code.op(Op.I32_XOR);
-  code.i32(SF);
-  code.op(Op.I32_AND);
-  if (cc === 14) {
-    code.get(Local.I0);
-    code.i32(ZF);
-    code.op(Op.I32_AND);
-    code.op(Op.I32_OR);
-  }
-  code.i32(0);
-  code.op(Op.I32_NE);
 }

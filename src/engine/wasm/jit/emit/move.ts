@@ -6,7 +6,7 @@ import { type Emitter, Extend } from "../emitter.ts";
 import { Local } from "../locals.ts";
 import { Op } from "../opcodes.ts";
 import type { Emission, Emissions } from "./emit.ts";
-import { pushCondition } from "./flags.ts";
+import { pushCondition } from "./conditions.ts";
 
 const { T0, T1 } = Local;
 

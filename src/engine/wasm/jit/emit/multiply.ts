@@ -5,23 +5,22 @@ import { FlagKind } from "../layout.ts";
 import { Local } from "../locals.ts";
 import { Op } from "../opcodes.ts";
 import type { Emissions } from "./emit.ts";
-import { setFlagKind } from "./flags.ts";
+import { flagExtension, setFlagKind } from "./flags.ts";
 
 const { FLAG_A, FLAG_B, FLAG_RESULT, T0, T1, T2, T3 } = Local;
 const RAX = 0;
 const RDX = 2;
-/** CF and OF. */
-const CARRY_OVERFLOW = 0x801;
 
 /** IMUL with two or three operands: the product is cut to the operand size. */
 function multiplyInto(e: Emitter, width: number): void {
   const { code, insn } = e;
-  e.readSource(width, Extend.SIGN);
+  const extend = e.flagsWanted ? flagExtension(width) : Extend.ANY;
+  e.readSource(width, extend);
   code.set(T0);
   const three = (insn.row?.operands.length ?? 0) === 3;
   const second = () => {
-    if (three) e.immediate(width, Extend.SIGN);
-    else e.readRegister(insn.dst, width, Extend.SIGN);
+    if (three) e.immediate(width, extend);
+    else e.readRegister(insn.dst, width, extend);
   };
   if (!e.flagsWanted) {
     code.get(T0);
@@ -34,9 +33,9 @@ function multiplyInto(e: Emitter, width: number): void {
   code.get(T0);
   code.tee(FLAG_B);
   code.op(Op.I64_MUL);
-  e.extend(width, Extend.SIGN);
+  e.extend(width, extend);
   code.tee(FLAG_RESULT);
-  setFlagKind(e, FlagKind.PRODUCT);
+  setFlagKind(e, FlagKind.PRODUCT, true, width === 4);
   e.writeRegister(insn.dst, width);
 }
 
@@ -62,28 +61,25 @@ function multiplyAccumulator(e: Emitter, width: number, signed: boolean): void {
   code.get(T1);
   code.op(Op.I64_MUL);
   e.extend(width, Extend.SIGN);
-  code.set(FLAG_RESULT);
-  // CF and OF: the upper half is not what the lower one says already.
-  code.get(T3);
-  if (signed) {
-    code.get(FLAG_RESULT);
-    code.i64(63);
-    code.op(Op.I64_SHR_S);
-    code.op(Op.I64_NE);
-  } else {
-    code.op(Op.I64_EQZ);
-    code.op(Op.I32_EQZ);
+  const lower = e.flagsWanted ? FLAG_RESULT : T0;
+  code.set(lower);
+  if (e.flagsWanted) {
+    // CF and OF: the upper half is not what the lower one says already.
+    code.get(T3);
+    if (signed) {
+      code.get(lower);
+      code.i64(63);
+      code.op(Op.I64_SHR_S);
+      code.op(Op.I64_XOR);
+    }
+    code.set(FLAG_B);
+    setFlagKind(e, FlagKind.HIGH);
   }
-  code.op(Op.I64_EXTEND_I32_U);
-  code.i64(CARRY_OVERFLOW);
-  code.op(Op.I64_MUL);
-  code.set(FLAG_B);
-  setFlagKind(e, FlagKind.RESULT);
   if (width === 1) {
     code.get(T2);
     return e.writeRegister(0, 2); // AX
   }
-  code.get(FLAG_RESULT);
+  code.get(lower);
   e.writeRegister(0, width);
   code.get(T3);
   e.writeRegister(RDX * (width === 2 ? 4 : 2), width);

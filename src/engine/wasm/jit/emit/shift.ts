@@ -6,134 +6,79 @@ import { FlagKind } from "../layout.ts";
 import { Local } from "../locals.ts";
 import { Op } from "../opcodes.ts";
 import type { Emissions } from "./emit.ts";
-import { pushFlags, setExplicitFlags, setFlagKind } from "./flags.ts";
+import { flagExtension, replaceCarryAndOverflow, setFlagKind } from "./flags.ts";
 
-const { FLAG_B, FLAG_RESULT, I0, T0, T1, T2 } = Local;
-/** CF and OF. */
-const CARRY_OVERFLOW = 0x801;
+const { FLAG_A, FLAG_B, FLAG_RESULT, I0, T0, T1, T2 } = Local;
 
-/** A shift: result and carry of the value in T0 by the count that `count` pushes (i64). */
+/** A shift, and how its flags follow from operand, count and result. */
 interface Shift {
-  readonly extend: Extend;
-  /** Pushes the result, with whatever above it. */
-  result(e: Emitter, count: () => void): void;
-  /** Pushes CF, 0 or 1 (i64). The count is not 0. */
-  carry(e: Emitter, width: number, count: () => void): void;
-  /** Pushes OF, 0 or 1 (i64); CF is in T2, the result in FLAG_RESULT. */
-  overflow(e: Emitter, width: number): void;
-}
-
-/** Pushes 0 or 1: bit 0 of the value on the stack. */
-function lowBit(e: Emitter): void {
-  e.code.i64(1);
-  e.code.op(Op.I64_AND);
-}
-
-/** Of right shifts: the bit that leaves last. */
-function rightCarry(e: Emitter, op: Op, count: () => void): void {
-  const { code } = e;
-  code.get(T0);
-  count();
-  code.i64(1);
-  code.op(Op.I64_SUB);
-  code.op(op);
-  lowBit(e);
+  readonly op: Op;
+  /** How the operand is read, by its width. */
+  readonly extend: (width: number) => Extend;
+  readonly kind: FlagKind;
 }
 
 const SHL: Shift = {
-  extend: Extend.ZERO,
-  result: (e, count) => {
-    e.code.get(T0);
-    count();
-    e.code.op(Op.I64_SHL);
-  },
-  carry: (e, width, count) => {
-    const { code } = e;
-    if (width === 8) {
-      code.get(T0);
-      code.i64(64);
-      count();
-      code.op(Op.I64_SUB);
-    } else { // what has left the operand is still there
-      code.get(T0);
-      count();
-      code.op(Op.I64_SHL);
-      code.i64(width * 8);
-    }
-    code.op(Op.I64_SHR_U);
-    lowBit(e);
-  },
-  overflow: (e) => {
-    e.code.get(FLAG_RESULT);
-    e.code.i64(63);
-    e.code.op(Op.I64_SHR_U);
-    e.code.get(T2);
-    e.code.op(Op.I64_XOR);
-  },
+  op: Op.I64_SHL,
+  // Beyond a narrow operand's size CF is one of the zeros above it.
+  extend: (width) => width < 4 ? Extend.ZERO : Extend.ANY,
+  kind: FlagKind.LEFT,
 };
+const SHR: Shift = { op: Op.I64_SHR_U, extend: () => Extend.ZERO, kind: FlagKind.RIGHT };
+const SAR: Shift = { op: Op.I64_SHR_S, extend: () => Extend.SIGN, kind: FlagKind.RIGHT };
 
-const SHR: Shift = {
-  extend: Extend.ZERO,
-  result: (e, count) => {
-    e.code.get(T0);
-    count();
-    e.code.op(Op.I64_SHR_U);
-  },
-  carry: (e, _width, count) => rightCarry(e, Op.I64_SHR_U, count),
-  overflow: (e, width) => {
-    e.code.get(T0);
-    e.code.i64(width * 8 - 1);
-    e.code.op(Op.I64_SHR_U);
-  },
-};
-
-const SAR: Shift = {
-  extend: Extend.SIGN,
-  result: (e, count) => {
-    e.code.get(T0);
-    count();
-    e.code.op(Op.I64_SHR_S);
-  },
-  carry: (e, _width, count) => rightCarry(e, Op.I64_SHR_S, count),
-  overflow: (e) => e.code.i64(0),
-};
-
-function shift(e: Emitter, width: number, kind: Shift): void {
+function shift(e: Emitter, width: number, { op, extend, kind }: Shift): void {
   const { code, insn } = e;
   e.checkDestination(width);
-  e.fetchDestination(width, kind.extend);
+  e.fetchDestination(width, extend(width));
   code.set(T0);
   const fixed = insn.src === IMM;
   if (fixed && maskedCount(insn, width) === 0) return e.writeDestination(width, T0);
   const count = pushCount(e, width);
+  code.get(T0);
+  count();
+  code.op(op);
   if (!e.flagsWanted) {
-    kind.result(e, count);
     code.set(T0);
     return e.writeDestination(width, T0);
   }
-  if (!fixed) {
+  e.extend(width, flagExtension(width));
+  if (fixed) code.set(FLAG_RESULT);
+  else {
+    // With a count of 0 the flags are the old ones.
+    code.set(T2);
     count();
     code.op(Op.I64_EQZ);
     code.op(Op.I32_EQZ);
     e.open(Op.IF);
+    code.get(T2);
+    code.set(FLAG_RESULT);
   }
-  kind.result(e, count);
-  e.extend(width, Extend.SIGN);
-  code.set(FLAG_RESULT);
-  kind.carry(e, width, count);
-  code.tee(T2);
-  kind.overflow(e, width);
-  code.i64(11);
-  code.op(Op.I64_SHL);
-  code.op(Op.I64_OR);
+  // A narrow operand goes to the top, where its sign is A's, and nothing is beyond its end.
+  const raised = op === Op.I64_SHR_U && width < 4 ? 64 - width * 8 : 0;
+  code.get(T0);
+  if (raised !== 0) {
+    code.i64(raised);
+    code.op(Op.I64_SHL);
+  }
+  code.set(FLAG_A);
+  const isLeft = kind === FlagKind.LEFT;
+  moved(e, width, isLeft ? width * 8 : raised - 1, isLeft ? -1 : 1);
   code.set(FLAG_B);
-  setFlagKind(e, FlagKind.RESULT);
+  setFlagKind(e, kind, true, width === 4);
   if (fixed) return e.writeDestination(width, FLAG_RESULT);
-  code.get(FLAG_RESULT);
-  code.set(T0);
   e.end();
-  e.known = undefined; // with a count of 0 the flags are the old ones
-  e.writeDestination(width, T0);
+  e.known = undefined;
+  e.writeDestination(width, T2);
+}
+
+/** Pushes a place (i64) moved up or down by the count: of the bit that leaves last. */
+function moved(e: Emitter, width: number, from: number, direction: 1 | -1): void {
+  const { code, insn } = e;
+  if (insn.src === IMM) return code.i64(from + direction * maskedCount(insn, width));
+  code.i64(from);
+  code.get(T1);
+  code.op(direction > 0 ? Op.I64_ADD : Op.I64_SUB);
 }
 
 /** What pushes the masked count (i64): a constant, or T1. */
@@ -178,12 +123,7 @@ function rotate(e: Emitter, width: number, left: boolean): void {
       code.op(Op.I32_EQZ);
       e.open(Op.IF);
     }
-    pushFlags(e);
-    code.i32(~CARRY_OVERFLOW);
-    code.op(Op.I32_AND);
-    rotationFlags(e, width, left);
-    code.op(Op.I32_OR);
-    setExplicitFlags(e);
+    replaceCarryAndOverflow(e, () => rotationFlags(e, width, left));
     if (!fixed) {
       e.end();
       e.known = undefined;
@@ -235,29 +175,16 @@ function doubleShift(e: Emitter, width: number, left: boolean): void {
   code.i64(bits - n);
   code.op(left ? Op.I64_SHR_U : Op.I64_SHL);
   code.op(Op.I64_OR);
-  e.extend(width, Extend.SIGN);
   if (!e.flagsWanted) {
     code.set(T0);
     return e.writeDestination(width, T0);
   }
   code.set(FLAG_RESULT);
   code.get(T0);
+  code.set(FLAG_A);
   code.i64(left ? bits - n : n - 1);
-  code.op(Op.I64_SHR_U);
-  lowBit(e);
-  // OF: the sign changes.
-  code.get(T0);
-  code.i64(bits - 1);
-  code.op(Op.I64_SHR_U);
-  code.get(FLAG_RESULT);
-  code.i64(63);
-  code.op(Op.I64_SHR_U);
-  code.op(Op.I64_XOR);
-  code.i64(11);
-  code.op(Op.I64_SHL);
-  code.op(Op.I64_OR);
   code.set(FLAG_B);
-  setFlagKind(e, FlagKind.RESULT);
+  setFlagKind(e, FlagKind.RIGHT, true, width === 4); // OF: the sign changes
   e.writeDestination(width, FLAG_RESULT);
 }
 

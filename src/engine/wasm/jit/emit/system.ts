@@ -13,7 +13,7 @@ import { Jit, MODE_CPL } from "../layout.ts";
 import { Local } from "../locals.ts";
 import { Op } from "../opcodes.ts";
 import type { Emissions } from "./emit.ts";
-import { pushFlags, setExplicitFlags } from "./flags.ts";
+import { pushCarry, pushFlags, replaceCarry, setExplicitFlags } from "./flags.ts";
 
 /** Index of AH in the view of bytes. */
 const AH = 1;
@@ -29,13 +29,6 @@ function changeFlags(e: Emitter, op: Op, bits: number): void {
   code.i32(bits);
   code.op(op);
   code.access(Op.I32_STORE, Memory.PRIVATE, State.RFLAGS);
-}
-
-function changeCarry(e: Emitter, op: Op, bits: number): void {
-  pushFlags(e);
-  e.code.i32(bits);
-  e.code.op(op);
-  setExplicitFlags(e);
 }
 
 /** Pushes the two bits from `shift` on of a word. */
@@ -128,6 +121,13 @@ function readTscAux(e: Emitter, reg: number): void {
   e.setReg(reg);
 }
 
+function complement(e: Emitter): void {
+  replaceCarry(e, () => {
+    pushCarry(e);
+    e.code.op(Op.I32_EQZ);
+  });
+}
+
 /** PAUSE concerns other vCPUs only. */
 function pause(e: Emitter): void {
   e.code.i32(0);
@@ -165,9 +165,9 @@ export const SYSTEM: Emissions = {
   sti: { emit: sti, bails: true, endless: true },
   cld: { emit: (e) => changeFlags(e, Op.I32_AND, ~Flag.DF) },
   std: { emit: (e) => changeFlags(e, Op.I32_OR, Flag.DF) },
-  clc: { emit: (e) => changeCarry(e, Op.I32_AND, ~Flag.CF), ...CARRY },
-  stc: { emit: (e) => changeCarry(e, Op.I32_OR, Flag.CF), ...CARRY },
-  cmc: { emit: (e) => changeCarry(e, Op.I32_XOR, Flag.CF), ...CARRY },
+  clc: { emit: (e) => replaceCarry(e, () => e.code.i32(0)), ...CARRY },
+  stc: { emit: (e) => replaceCarry(e, () => e.code.i32(1)), ...CARRY },
+  cmc: { emit: complement, ...CARRY },
   lahf: { emit: lahf, reads: true },
   sahf: { emit: sahf, ...CARRY },
   pause: { emit: pause, bails: true },
