@@ -1,11 +1,12 @@
 /** A region's function: its blocks, and how control goes from one to the other. */
 
 import type { Insn } from "../insn.ts";
-import { type Access, type Group, groupAccesses } from "./accesses.ts";
+import { type Access, groupAccesses } from "./accesses.ts";
 import { Emitter, regionFunction } from "./emitter.ts";
 import { emitBranch, isBranch, isConditional, type Ways } from "./emit/branch.ts";
 import { emissionOf, widthOf } from "./emit/table.ts";
 import { Memory } from "./code_writer.ts";
+import { FlagLiveness, wantedFlags } from "./flag_liveness.ts";
 import { FETCHED_SITE, Jit, Status, TAIL_BYTES, TAIL_SITE, TAILS_AT } from "./layout.ts";
 import { Local } from "./locals.ts";
 import type { FunctionCode } from "./module_writer.ts";
@@ -62,6 +63,7 @@ class RegionWriter implements Ways {
   readonly #tailOf: TailOf;
   readonly #structure: Structure;
   readonly #positions: ReadonlyMap<number, number>;
+  readonly #flags: FlagLiveness;
   /** By block that has a label or begins a loop: the label's depth, as long as it can be branched to. */
   readonly #labels: number[] = [];
   /** By block: registers whose variables have their values on all ways to it so far. */
@@ -92,6 +94,7 @@ class RegionWriter implements Ways {
       wanted: positions.filter((position) => blocks[position].isEntry),
     });
     this.#positions = new Map(positions.map((position) => [blocks[position].offset, position]));
+    this.#flags = new FlagLiveness(blocks, this.#positions, this.#structure, is64);
   }
 
   write(): RegionCode {
@@ -214,7 +217,7 @@ class RegionWriter implements Ways {
     const { isOpen } = slots;
     const { isInner, isLoop } = this.#structure;
     if (isOpen !== isInner[position] || isLoop[position]) slots.isOpen = isInner[position];
-    emitBlock(this.#e, block, accesses, this.#siteOf, this.#tailOf, this);
+    emitBlock(this.#e, block, accesses, this.#flags.atEnd(position), this.#siteOf, this.#tailOf, this);
     if (isOpen !== isInner[position]) slots.isOpen = isOpen;
     this.#current = before;
   }
@@ -295,11 +298,12 @@ function bail(e: Emitter): void {
   code.set(Local.STATUS);
 }
 
-/** A block. */
+/** A block. @param flagsSeen Whether anybody may see the flags with which it ends. */
 function emitBlock(
   e: Emitter,
   block: PlannedBlock,
   accesses: readonly (Access | undefined)[],
+  flagsSeen: boolean,
   siteOf: SiteOf,
   tailOf: TailOf,
   ways: Ways,
@@ -307,7 +311,7 @@ function emitBlock(
   const { insns, offset, steps } = block;
   e.counted = steps ? insns.length - 1 : insns.length;
   if (e.counted > 0) takeBudget(e, e.counted);
-  const wanted = wantedFlags(insns, accesses, e.is64);
+  const wanted = wantedFlags(insns, accesses, e.is64, flagsSeen);
   let next = offset;
   let ended = false;
   for (let i = 0; i < insns.length; i++) {
@@ -367,43 +371,4 @@ function takeBudget(e: Emitter, count: number): void {
   code.i32(count);
   code.op(Op.I32_SUB);
   code.set(Local.BUDGET);
-}
-
-/**
- * By instruction, whether its flags can be seen: by another one that reads them, or where the block
- * may be left before others replace them.
- */
-function wantedFlags(
-  insns: readonly Insn[],
-  accesses: readonly (Access | undefined)[],
-  is64: boolean,
-): boolean[] {
-  const wanted = new Array<boolean>(insns.length).fill(true);
-  const firsts = firstsOf(accesses);
-  let live = true;
-  for (let i = insns.length - 1; i >= 0; i--) {
-    wanted[i] = live;
-    const insn = insns[i];
-    const emission = isBranch(insn, is64) ? undefined : emissionOf(insn, is64);
-    if (emission === undefined) live = true;
-    else {
-      if (emission.sets === "all") live = false;
-      const follows = accesses[i] !== undefined && !firsts.has(accesses[i]!);
-      const bails = (emission.bails === true || insn.isMem) && !follows;
-      if (emission.reads === true || bails || crosses(insn)) live = true;
-    }
-  }
-  return wanted;
-}
-
-/** The first accesses of their groups, which alone can fail. */
-function firstsOf(accesses: readonly (Access | undefined)[]): Set<Access> {
-  const groups = new Set<Group>();
-  const firsts = new Set<Access>();
-  for (const access of accesses) {
-    if (access === undefined || groups.has(access.group)) continue;
-    groups.add(access.group);
-    firsts.add(access);
-  }
-  return firsts;
 }

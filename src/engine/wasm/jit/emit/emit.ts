@@ -14,6 +14,8 @@ export interface Emission {
   readonly sets?: "all" | "some";
   /** It needs the flags as they are. */
   readonly reads?: boolean;
+  /** In these forms it sets all of them, and needs none, whatever it does in others. */
+  readonly replaces?: (insn: Insn) => boolean;
   /** It may be left to the interpreter though it has no memory operand. */
   readonly bails?: boolean;
   /** Code goes on behind it, though the interpreter's block ends there for the sake of other forms. */

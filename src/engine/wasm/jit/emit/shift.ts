@@ -196,16 +196,24 @@ function byImmediate(insn: Insn): boolean {
   return insn.src2 === 0 && insn.opSize > 2;
 }
 
-/** A count in CL may leave the flags as they are; an immediate one that is not 0 sets all. */
-const SHIFT = { sets: "some", reads: true } as const;
+/** An immediate count that is not 0. */
+function isFixed(insn: Insn): boolean {
+  const width = insn.row!.operands[0] === "Eb" ? 1 : insn.opSize;
+  return insn.row!.operands.at(-1) !== "CL" && maskedCount(insn, width) !== 0;
+}
+
+/** A count in CL may be 0, which leaves the flags as they are. */
+const SHIFT = { sets: "some", reads: true, replaces: isFixed } as const;
+/** They keep some. */
+const ROTATION = { sets: "some", reads: true } as const;
 
 /** @see Emissions */
 export const SHIFTS: Emissions = {
   shl: { emit: (e, width) => shift(e, width, SHL), ...SHIFT },
   shr: { emit: (e, width) => shift(e, width, SHR), ...SHIFT },
   sar: { emit: (e, width) => shift(e, width, SAR), ...SHIFT },
-  rol: { emit: (e, width) => rotate(e, width, true), ...SHIFT, when: isWide },
-  ror: { emit: (e, width) => rotate(e, width, false), ...SHIFT, when: isWide },
+  rol: { emit: (e, width) => rotate(e, width, true), ...ROTATION, when: isWide },
+  ror: { emit: (e, width) => rotate(e, width, false), ...ROTATION, when: isWide },
   shld: { emit: (e, width) => doubleShift(e, width, true), ...SHIFT, when: byImmediate },
   shrd: { emit: (e, width) => doubleShift(e, width, false), ...SHIFT, when: byImmediate },
 };

@@ -5,7 +5,7 @@ import { Random, seed } from "../../../../support/random.ts";
 
 const SEED = seed(0xf1a6);
 /** States for each form. */
-const STATES = 40;
+const STATES = 20;
 
 /** By name: what sets all flags. RAX, RBX, RCX and RDX are anything; RSI points to data. */
 const SETTERS: Readonly<Record<string, readonly string[]>> = {
