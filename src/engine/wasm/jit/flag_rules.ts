@@ -22,27 +22,27 @@ const B = 2;
 const RESULT = 3;
 const WORD = 4;
 
-/** By kind: pushes CF, AF and OF in their places (i32). */
-const RULES: readonly (readonly [kind: number, push: (code: CodeWriter) => void])[] = [
-  [FlagKind.ADD, (code) => {
+/** By kinds: pushes CF, AF and OF in their places (i32). */
+const RULES: readonly (readonly [kinds: readonly number[], push: (code: CodeWriter) => void])[] = [
+  [[FlagKind.ADD, FlagKind.SUM], (code) => {
     carryOfSum(code, A, B, RESULT);
     overflowOfSum(code, A, B, RESULT);
     code.op(Op.I32_OR);
     auxiliary(code);
   }],
-  [FlagKind.SUB, (code) => {
+  [[FlagKind.SUB, FlagKind.DIFFERENCE, FlagKind.COMPARISON], (code) => {
     borrowOfDifference(code, A, B, RESULT);
     overflowOfDifference(code, A, B, RESULT);
     code.op(Op.I32_OR);
     auxiliary(code);
   }],
-  [FlagKind.RESULT, (code) => code.i32(0)],
-  [FlagKind.PRODUCT, (code) => {
+  [[FlagKind.RESULT], (code) => code.i32(0)],
+  [[FlagKind.PRODUCT], (code) => {
     productOverflow(code, A, B, RESULT);
     code.i32(CARRY_OVERFLOW);
     code.op(Op.I32_MUL);
   }],
-  [FlagKind.HIGH, (code) => {
+  [[FlagKind.HIGH], (code) => {
     code.i32(CARRY_OVERFLOW);
     code.i32(0);
     code.get(B);
@@ -50,7 +50,7 @@ const RULES: readonly (readonly [kind: number, push: (code: CodeWriter) => void]
     code.op(Op.I32_EQZ);
     code.op(Op.SELECT);
   }],
-  [FlagKind.RIGHT, (code) => {
+  [[FlagKind.RIGHT], (code) => {
     carryOfShift(code, A, B);
     code.get(A);
     code.get(RESULT);
@@ -58,7 +58,7 @@ const RULES: readonly (readonly [kind: number, push: (code: CodeWriter) => void]
     flagOf(code, 63, OF_PLACE);
     code.op(Op.I32_OR);
   }],
-  [FlagKind.LEFT, (code) => {
+  [[FlagKind.LEFT], (code) => {
     carryOfShift(code, A, B);
     code.tee(WORD);
     code.get(WORD);
@@ -74,6 +74,9 @@ const RULES: readonly (readonly [kind: number, push: (code: CodeWriter) => void]
 /** The function of kind, A, B and result. */
 export function flagRules(type: number): FunctionCode {
   const code = new CodeWriter();
+  complete(code, FlagKind.COMPARISON, RESULT, Op.I64_SUB, A);
+  complete(code, FlagKind.SUM, A, Op.I64_SUB, RESULT);
+  complete(code, FlagKind.DIFFERENCE, A, Op.I64_ADD, RESULT);
   code.get(KIND);
   code.i32(LOW_32);
   code.op(Op.I32_AND);
@@ -88,7 +91,9 @@ export function flagRules(type: number): FunctionCode {
   // One block ends where each kind's rule begins; that of explicit flags comes last.
   code.open(Op.BLOCK, I32);
   const labels = new Array<number>(KINDS).fill(RULES.length);
-  RULES.forEach(([kind], i) => labels[kind >> KIND_SHIFT] = i);
+  RULES.forEach(([kinds], i) => {
+    for (const kind of kinds) labels[kind >> KIND_SHIFT] = i;
+  });
   for (let i = 0; i <= RULES.length; i++) code.open(Op.BLOCK, Type.NONE);
   code.get(KIND);
   code.i32(KIND_SHIFT);
@@ -132,6 +137,21 @@ export function flagRules(type: number): FunctionCode {
   code.op(Op.I32_XOR);
   code.end();
   return { type, locals: [[1, I32]], code: code.bytes.slice(), name: "flags" };
+}
+
+/** Flags of the kind have what is missing in `local` from the other one and B. */
+function complete(code: CodeWriter, kind: FlagKind, local: number, op: Op, other: number): void {
+  code.get(KIND);
+  code.i32((KINDS - 1) << KIND_SHIFT);
+  code.op(Op.I32_AND);
+  code.i32(kind);
+  code.op(Op.I32_EQ);
+  code.open(Op.IF, Type.NONE);
+  code.get(other);
+  code.get(B);
+  code.op(op);
+  code.set(local);
+  code.end();
 }
 
 /** Adds AF to what is on the stack: the carry out of bit 3, which all of bit 4 together are. */
@@ -285,15 +305,15 @@ function zeroSignParity(code: CodeWriter, result: number): void {
   code.i32(7);
   code.op(Op.I32_SHL);
   code.op(Op.I32_OR);
-  parityOf(code, result);
+  code.get(result);
+  parity(code);
   code.i32(2);
   code.op(Op.I32_SHL);
   code.op(Op.I32_OR);
 }
 
-/** 1 when bits 7:0 of a local have an even number of ones. */
-export function parityOf(code: CodeWriter, local: number): void {
-  code.get(local);
+/** Pops a number (i64): 1 when its bits 7:0 have an even number of ones. */
+export function parity(code: CodeWriter): void {
   code.op(Op.I32_WRAP_I64);
   code.i32(0xff);
   code.op(Op.I32_AND);

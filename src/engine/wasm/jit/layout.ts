@@ -77,28 +77,34 @@ export const MAX_TAILS = 4096;
 
 /**
  * How the six status flags are found. Operands and result are sign-extended to 64 bits, so that the
- * rules are the same for all operand sizes; or, with `LOW_32`, their lower halves count. All kinds but
- * the first two take ZF, SF and PF from the result.
+ * rules are the same for all operand sizes; or, with `LOW_32`, their lower halves count. ZF, SF and PF
+ * are those of the result.
  */
 export const FlagKind = {
   /** In a region's local variable: as they were when it was entered, in the private memory. */
   UNCHANGED: 0,
-  /** In their places in the low word of B. */
-  EXPLICIT: 1 << 3,
-  /** Of the sum of A and B, and perhaps a carry, with the result. */
-  ADD: 2 << 3,
-  /** Of A - B, and perhaps a borrow. */
-  SUB: 3 << 3,
   /** CF, AF and OF are 0. */
-  RESULT: 4 << 3,
+  RESULT: 1 << 3,
+  /** Of A - B, which the result is. Of 32 or 64 bits, as the next two: there is no other variable. */
+  COMPARISON: 2 << 3,
+  /** Of the sum of something and B, which the result is. */
+  SUM: 3 << 3,
+  /** Of something less B, which the result is. */
+  DIFFERENCE: 4 << 3,
+  /** Of A - B, and perhaps a borrow, with the result. */
+  SUB: 5 << 3,
   /** CF is bit B of A; OF: A and the result differ in sign. AF is 0. */
-  RIGHT: 5 << 3,
+  RIGHT: 6 << 3,
   /** CF is bit B of A; OF: that and the result's sign differ. AF is 0. */
-  LEFT: 6 << 3,
+  LEFT: 7 << 3,
+  /** Of the sum of A and B, and perhaps a carry, with the result. */
+  ADD: 8 << 3,
+  /** In their places in the low word of B. */
+  EXPLICIT: 9 << 3,
   /** Of the signed product of A and B, cut to the result: CF and OF where that lost anything. */
-  PRODUCT: 7 << 3,
+  PRODUCT: 10 << 3,
   /** CF and OF: B is not 0. AF is 0. */
-  HIGH: 8 << 3,
+  HIGH: 11 << 3,
 } as const;
 /** Where the kind begins in a word of flags, and how many there can be. */
 export const KIND_SHIFT = 3;

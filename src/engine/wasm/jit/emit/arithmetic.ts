@@ -10,7 +10,7 @@ import { flagExtension, pushCarry, setFlagKind, setFlagKindKeepingCarry } from "
 const { FLAG_A, FLAG_B, FLAG_RESULT, T0, T1 } = Local;
 
 /** Sum or difference. */
-function binary(e: Emitter, width: number, op: Op, kind: FlagKind): void {
+function binary(e: Emitter, width: number, op: Op): void {
   const { code } = e;
   e.checkDestination(width);
   if (!e.flagsWanted) {
@@ -22,16 +22,23 @@ function binary(e: Emitter, width: number, op: Op, kind: FlagKind): void {
     code.set(T0);
     return e.writeDestination(width, T0);
   }
-  e.readSource(width, flagExtension(width));
+  const extend = flagExtension(width);
+  e.readSource(width, extend);
   code.set(FLAG_B);
-  e.fetchDestination(width, flagExtension(width));
-  code.tee(FLAG_A);
+  e.fetchDestination(width, extend);
+  if (width < 4) code.tee(FLAG_A);
   code.get(FLAG_B);
   code.op(op);
-  e.extend(width, flagExtension(width));
+  e.extend(width, extend);
   code.set(FLAG_RESULT);
-  setFlagKind(e, kind, true, width === 4);
+  setFlagKind(e, kindOf(op, width), true, width === 4);
   e.writeDestination(width, FLAG_RESULT);
+}
+
+/** The kind of a sum or difference without a carry; A is needed for narrow ones alone. */
+function kindOf(op: Op, width: number): FlagKind {
+  if (op === Op.I64_ADD) return width < 4 ? FlagKind.ADD : FlagKind.SUM;
+  return width < 4 ? FlagKind.SUB : FlagKind.DIFFERENCE;
 }
 
 /** The same with CF as another summand. */
@@ -58,17 +65,24 @@ function binaryWithCarry(e: Emitter, width: number, op: Op, kind: FlagKind): voi
 
 function compare(e: Emitter, width: number): void {
   const { code } = e;
-  e.readSource(width, flagExtension(width));
+  const extend = flagExtension(width);
+  e.readSource(width, extend);
   code.set(T0);
-  e.readDestination(width, flagExtension(width));
+  e.readDestination(width, extend);
   if (!e.flagsWanted) return code.op(Op.DROP);
-  code.tee(FLAG_A);
+  if (width < 4) {
+    code.tee(FLAG_A);
+    code.get(T0);
+    code.tee(FLAG_B);
+    code.op(Op.I64_SUB);
+    e.extend(width, extend);
+    code.set(FLAG_RESULT);
+    return setFlagKind(e, FlagKind.SUB, true);
+  }
+  code.set(FLAG_A);
   code.get(T0);
-  code.tee(FLAG_B);
-  code.op(Op.I64_SUB);
-  e.extend(width, flagExtension(width));
-  code.set(FLAG_RESULT);
-  setFlagKind(e, FlagKind.SUB, true, width === 4);
+  code.set(FLAG_B);
+  setFlagKind(e, FlagKind.COMPARISON, true, width === 4);
 }
 
 function negate(e: Emitter, width: number): void {
@@ -88,7 +102,7 @@ function negate(e: Emitter, width: number): void {
 }
 
 /** INC and DEC keep CF. */
-function step(e: Emitter, width: number, op: Op, kind: FlagKind): void {
+function step(e: Emitter, width: number, op: Op): void {
   const { code } = e;
   e.checkDestination(width);
   const extend = flagExtension(width);
@@ -99,11 +113,11 @@ function step(e: Emitter, width: number, op: Op, kind: FlagKind): void {
     code.set(T0);
     return e.writeDestination(width, T0);
   }
-  setFlagKindKeepingCarry(e, kind, width === 4);
+  setFlagKindKeepingCarry(e, kindOf(op, width), width === 4);
   code.i64(1);
   code.set(FLAG_B);
   e.fetchDestination(width, extend);
-  code.tee(FLAG_A);
+  if (width < 4) code.tee(FLAG_A);
   code.i64(1);
   code.op(op);
   e.extend(width, extend);
@@ -113,8 +127,8 @@ function step(e: Emitter, width: number, op: Op, kind: FlagKind): void {
 
 /** @see Emissions */
 export const ARITHMETIC: Emissions = {
-  add: { emit: (e, width) => binary(e, width, Op.I64_ADD, FlagKind.ADD), sets: "all" },
-  sub: { emit: (e, width) => binary(e, width, Op.I64_SUB, FlagKind.SUB), sets: "all" },
+  add: { emit: (e, width) => binary(e, width, Op.I64_ADD), sets: "all" },
+  sub: { emit: (e, width) => binary(e, width, Op.I64_SUB), sets: "all" },
   adc: {
     emit: (e, width) => binaryWithCarry(e, width, Op.I64_ADD, FlagKind.ADD),
     sets: "all",
@@ -127,6 +141,6 @@ export const ARITHMETIC: Emissions = {
   },
   cmp: { emit: compare, sets: "all" },
   neg: { emit: negate, sets: "all" },
-  inc: { emit: (e, width) => step(e, width, Op.I64_ADD, FlagKind.ADD), sets: "some", reads: true },
-  dec: { emit: (e, width) => step(e, width, Op.I64_SUB, FlagKind.SUB), sets: "some", reads: true },
+  inc: { emit: (e, width) => step(e, width, Op.I64_ADD), sets: "some", reads: true },
+  dec: { emit: (e, width) => step(e, width, Op.I64_SUB), sets: "some", reads: true },
 };

@@ -1,11 +1,23 @@
 /** Conditions on the status flags: read off what the flags are made of, or asked of all of them. */
 
 import type { Emitter, KnownFlags } from "../emitter.ts";
-import { parityOf } from "../flag_rules.ts";
+import { parity } from "../flag_rules.ts";
 import { FlagKind } from "../layout.ts";
 import { Local } from "../locals.ts";
 import { Op } from "../opcodes.ts";
-import { CF, compare, OF, PF, pushCarry, pushFlags, SF, TO_32, ZF } from "./flags.ts";
+import {
+  CF,
+  compareWithB,
+  OF,
+  PF,
+  pushCarry,
+  pushFlags,
+  pushOperand,
+  pushResult,
+  SF,
+  TO_32,
+  ZF,
+} from "./flags.ts";
 
 /** Pushes whether condition `cc`, the opcode's low four bits, holds (i32; SDM 2B Jcc). */
 export function pushCondition(e: Emitter, cc: number): void {
@@ -19,56 +31,57 @@ const Cc = { O: 0, B: 2, Z: 4, BE: 6, S: 8, P: 10, L: 12, LE: 14 } as const;
 
 /** The condition read off operands and result; false: it has to be asked of all flags. */
 function pushKnown(e: Emitter, known: KnownFlags, cc: number): boolean {
-  const { code } = e;
-  if (known.kind === FlagKind.EXPLICIT) {
-    if (cc !== Cc.B) return false;
+  const { kind, plain, carryApart, overflowApart } = known;
+  if (cc === Cc.B) {
     pushCarry(e);
     return true;
   }
-  const isDifference = known.kind === FlagKind.SUB && known.plain;
+  if (kind === FlagKind.EXPLICIT || kind === FlagKind.UNCHANGED) return false;
+  const isDifference = kind === FlagKind.DIFFERENCE || kind === FlagKind.COMPARISON ||
+    kind === FlagKind.SUB && plain;
+  const compares = isDifference && (cc === Cc.BE ? !carryApart : !overflowApart);
+  const isLogic = kind === FlagKind.RESULT && (cc === Cc.BE ? !carryApart : !overflowApart);
   switch (cc) {
     case Cc.Z:
-      compareResult(e, Op.I64_EQZ);
+      if (kind === FlagKind.COMPARISON) compareWithB(e, known, pushOperand, Op.I64_EQ);
+      else compareResult(e, known, Op.I64_EQZ);
       return true;
     case Cc.S:
-      compareResult(e, Op.I64_LT_S);
+      compareResult(e, known, Op.I64_LT_S);
       return true;
     case Cc.P:
-      parityOf(code, Local.FLAG_RESULT);
-      return true;
-    case Cc.B:
-      pushCarry(e);
+      pushResult(e, known);
+      parity(e.code);
       return true;
     case Cc.BE:
-      if (isDifference && !known.carryApart) compare(e, Local.FLAG_A, Local.FLAG_B, Op.I64_LE_U);
+      if (compares) compareWithB(e, known, pushOperand, Op.I64_LE_U);
+      else if (isLogic) compareResult(e, known, Op.I64_EQZ);
       else {
-        if (known.kind === FlagKind.PRODUCT && !known.carryApart) return false;
-        const isZero = known.kind === FlagKind.RESULT && !known.carryApart;
-        if (!isZero) pushCarry(e);
-        compareResult(e, Op.I64_EQZ);
-        if (!isZero) code.op(Op.I32_OR);
+        pushCarry(e);
+        orZero(e, known);
       }
       return true;
     case Cc.O:
       return pushOverflow(e, known);
     case Cc.L:
-      if (!isDifference || known.overflowApart) return pushLess(e, known);
-      compare(e, Local.FLAG_A, Local.FLAG_B, Op.I64_LT_S);
+      if (!compares) return pushLess(e, known);
+      compareWithB(e, known, pushOperand, Op.I64_LT_S);
       return true;
     default:
-      if (isDifference && !known.overflowApart) {
-        compare(e, Local.FLAG_A, Local.FLAG_B, Op.I64_LE_S);
-        return true;
+      if (compares) compareWithB(e, known, pushOperand, Op.I64_LE_S);
+      else if (isLogic) compareResult(e, known, Op.I64_LE_S);
+      else {
+        if (!pushLess(e, known)) return false;
+        orZero(e, known);
       }
-      if (known.kind === FlagKind.RESULT && !known.overflowApart) {
-        compareResult(e, Op.I64_LE_S);
-        return true;
-      }
-      if (!pushLess(e, known)) return false;
-      compareResult(e, Op.I64_EQZ);
-      code.op(Op.I32_OR);
       return true;
   }
+}
+
+/** Pops a condition (i32), and pushes whether it or ZF holds. */
+function orZero(e: Emitter, known: KnownFlags): void {
+  compareResult(e, known, Op.I64_EQZ);
+  e.code.op(Op.I32_OR);
 }
 
 /** Pushes OF (i32, 0 or 1), where operands and result say it. */
@@ -90,34 +103,49 @@ function pushOverflow(e: Emitter, known: KnownFlags): boolean {
 
 /** Pushes whether SF and OF differ (i32, 0 or 1), where operands and result say it. */
 function pushLess(e: Emitter, known: KnownFlags): boolean {
-  const { code } = e;
   if (known.overflowApart) return false;
-  if (known.kind === FlagKind.RESULT) compareResult(e, Op.I64_LT_S);
+  if (known.kind === FlagKind.RESULT) compareResult(e, known, Op.I64_LT_S);
   else {
     if (!pushOverflowSign(e, known)) return false;
-    code.get(Local.FLAG_RESULT);
-    code.op(Op.I64_XOR);
+    pushResult(e, known);
+    e.code.op(Op.I64_XOR);
     isNegative(e, known);
   }
   return true;
 }
 
 /** Pushes a number of the operands' size whose sign is OF (i64), if it is as simple as that. */
-function pushOverflowSign({ code }: Emitter, { kind }: KnownFlags): boolean {
-  const { FLAG_A, FLAG_B, FLAG_RESULT } = Local;
-  const isSum = kind === FlagKind.ADD;
-  const isDifference = kind === FlagKind.SUB;
-  if (!isSum && !isDifference && kind !== FlagKind.RIGHT) return false;
-  code.get(FLAG_A);
-  code.get(FLAG_RESULT);
-  code.op(Op.I64_XOR);
-  if (isSum || isDifference) {
-    code.get(isSum ? FLAG_RESULT : FLAG_A);
-    code.get(FLAG_B);
-    code.op(Op.I64_XOR);
-    code.op(Op.I64_AND);
+function pushOverflowSign(e: Emitter, known: KnownFlags): boolean {
+  const { code } = e;
+  switch (known.kind) {
+    case FlagKind.RIGHT:
+      differ(e, known);
+      return true;
+    case FlagKind.ADD:
+    case FlagKind.SUM:
+      differ(e, known);
+      pushResult(e, known);
+      break;
+    case FlagKind.SUB:
+    case FlagKind.DIFFERENCE:
+    case FlagKind.COMPARISON:
+      differ(e, known);
+      pushOperand(e, known);
+      break;
+    default:
+      return false;
   }
+  code.get(Local.FLAG_B);
+  code.op(Op.I64_XOR);
+  code.op(Op.I64_AND);
   return true;
+}
+
+/** Pushes in which bits A and the result differ. */
+function differ(e: Emitter, known: KnownFlags): void {
+  pushOperand(e, known);
+  pushResult(e, known);
+  e.code.op(Op.I64_XOR);
 }
 
 /** Pops a number of the operands' size, and pushes whether it is below 0 (i32). */
@@ -129,10 +157,10 @@ function isNegative({ code }: Emitter, { low32 }: KnownFlags): void {
 }
 
 /** Pushes the comparison of the result with 0. */
-function compareResult(e: Emitter, op: Op): void {
+function compareResult(e: Emitter, known: KnownFlags, op: Op): void {
   const { code } = e;
-  const low32 = e.known!.low32;
-  code.get(Local.FLAG_RESULT);
+  const { low32 } = known;
+  pushResult(e, known);
   if (low32) code.op(Op.I32_WRAP_I64);
   if (op !== Op.I64_EQZ) {
     if (low32) code.i32(0);

@@ -14,6 +14,9 @@ export const ZF = 0x40;
 export const SF = 0x80;
 export const OF = 0x800;
 
+/** In `Emitter.known`: they are in the variables, and it is not known how. */
+const ANY_KIND = FlagKind.UNCHANGED;
+
 /** The flags are of this kind from here on; what they are made of is in the variables. */
 export function setFlagKind(e: Emitter, kind: FlagKind, plain = false, low32 = false): void {
   e.setsFlags = true;
@@ -63,7 +66,7 @@ function replaceFlags(e: Emitter, flags: number, apart: number, push: () => void
   const { known } = e;
   const both = (apart & OVERFLOW_APART) !== 0;
   push();
-  if (known === undefined || known.overflowApart && !both) {
+  if (known === undefined || known.kind === ANY_KIND || known.overflowApart && !both) {
     code.get(Local.FLAG_KIND);
     code.i32(~flags);
     code.op(Op.I32_AND);
@@ -72,9 +75,13 @@ function replaceFlags(e: Emitter, flags: number, apart: number, push: () => void
   } else code.i32(wordOf(known.kind, known.low32) | apart);
   code.op(Op.I32_OR);
   code.set(Local.FLAG_KIND);
-  if (known !== undefined) {
-    e.known = { ...known, carryApart: true, overflowApart: known.overflowApart || both };
-  }
+  e.known = {
+    kind: known?.kind ?? ANY_KIND,
+    plain: known?.plain === true,
+    low32: known?.low32 === true,
+    carryApart: true,
+    overflowApart: both || known?.overflowApart === true,
+  };
 }
 
 /**
@@ -129,11 +136,16 @@ export function pushCarry(e: Emitter): void {
   const { code, known } = e;
   if (known?.carryApart) return carryInKind(e);
   switch (known?.kind) {
+    case FlagKind.SUM:
+      return compareWithB(e, known, pushResult, Op.I64_LT_U);
+    case FlagKind.DIFFERENCE:
+    case FlagKind.COMPARISON:
+      return compareWithB(e, known, pushOperand, Op.I64_LT_U);
     case FlagKind.ADD:
-      if (known.plain) return compare(e, Local.FLAG_RESULT, Local.FLAG_A, Op.I64_LT_U);
+      if (known.plain) return compareWithB(e, known, pushResult, Op.I64_LT_U);
       return carryOfSum(code, Local.FLAG_A, Local.FLAG_B, Local.FLAG_RESULT, topOf(known));
     case FlagKind.SUB:
-      if (known.plain) return compare(e, Local.FLAG_A, Local.FLAG_B, Op.I64_LT_U);
+      if (known.plain) return compareWithB(e, known, pushOperand, Op.I64_LT_U);
       return borrowOfDifference(code, Local.FLAG_A, Local.FLAG_B, Local.FLAG_RESULT, topOf(known));
     case FlagKind.RESULT:
       return code.i32(0);
@@ -184,13 +196,35 @@ function topOf(known: KnownFlags): number {
 /** From a comparison of 64 bits to the one of 32. */
 export const TO_32 = Op.I64_EQZ - Op.I32_EQZ;
 
-/** Pushes the comparison of two variables, in as many bits as count. */
-export function compare(e: Emitter, a: number, b: number, op: Op): void {
+/** Pushes what A is or would be. */
+export function pushOperand({ code }: Emitter, { kind }: KnownFlags): void {
+  const isThere = kind !== FlagKind.SUM && kind !== FlagKind.DIFFERENCE;
+  code.get(isThere ? Local.FLAG_A : Local.FLAG_RESULT);
+  if (isThere) return;
+  code.get(Local.FLAG_B);
+  code.op(kind === FlagKind.SUM ? Op.I64_SUB : Op.I64_ADD);
+}
+
+/** Pushes the result. */
+export function pushResult({ code }: Emitter, { kind }: KnownFlags): void {
+  if (kind !== FlagKind.COMPARISON) return code.get(Local.FLAG_RESULT);
+  code.get(Local.FLAG_A);
+  code.get(Local.FLAG_B);
+  code.op(Op.I64_SUB);
+}
+
+/** Pushes the comparison of what `push` pushes with B, in as many bits as count. */
+export function compareWithB(
+  e: Emitter,
+  known: KnownFlags,
+  push: (e: Emitter, known: KnownFlags) => void,
+  op: Op,
+): void {
   const { code } = e;
-  const low32 = e.known!.low32;
-  code.get(a);
+  const { low32 } = known;
+  push(e, known);
   if (low32) code.op(Op.I32_WRAP_I64);
-  code.get(b);
+  code.get(Local.FLAG_B);
   if (low32) code.op(Op.I32_WRAP_I64);
   code.op((low32 ? op - TO_32 : op) as Op);
 }
