@@ -43,23 +43,60 @@ function kindOf(op: Op, width: number): FlagKind {
 
 /** The same with CF as another summand. */
 function binaryWithCarry(e: Emitter, width: number, op: Op, kind: FlagKind): void {
-  const { code } = e;
+  const { code, insn } = e;
+  if (op === Op.I64_SUB && insn.dst >= 0 && insn.dst === insn.src) return spreadCarry(e, width);
+  const extend = e.flagsWanted ? flagExtension(width) : Extend.ANY;
   e.checkDestination(width);
-  e.readSource(width, flagExtension(width));
+  e.readSource(width, extend);
   code.set(T0);
   pushCarry(e);
   code.op(Op.I64_EXTEND_I32_U);
   code.set(T1);
-  e.fetchDestination(width, flagExtension(width));
-  code.tee(FLAG_A);
+  e.fetchDestination(width, extend);
+  if (e.flagsWanted) code.tee(FLAG_A);
   code.get(T0);
-  code.tee(FLAG_B);
+  if (e.flagsWanted) code.tee(FLAG_B);
   code.op(op);
   code.get(T1);
   code.op(op);
-  e.extend(width, flagExtension(width));
+  if (!e.flagsWanted) {
+    code.set(T0);
+    return e.writeDestination(width, T0);
+  }
+  e.extend(width, extend);
   code.set(FLAG_RESULT);
   setFlagKind(e, kind, false, width === 4);
+  e.writeDestination(width, FLAG_RESULT);
+}
+
+/** SBB of a register from itself is how code spells 0 less CF: the flags are those of that, too. */
+function spreadCarry(e: Emitter, width: number): void {
+  const { code } = e;
+  pushCarry(e);
+  code.op(Op.I64_EXTEND_I32_U);
+  code.set(T0);
+  subtractFrom0(e, width);
+}
+
+/** T0, taken from 0, becomes the first operand. */
+function subtractFrom0(e: Emitter, width: number): void {
+  const { code } = e;
+  code.i64(0);
+  code.get(T0);
+  code.op(Op.I64_SUB);
+  if (!e.flagsWanted) {
+    code.set(T0);
+    return e.writeDestination(width, T0);
+  }
+  e.extend(width, flagExtension(width));
+  code.set(FLAG_RESULT);
+  code.get(T0);
+  code.set(FLAG_B);
+  if (width < 4) {
+    code.i64(0);
+    code.set(FLAG_A);
+  }
+  setFlagKind(e, kindOf(Op.I64_SUB, width), true, width === 4);
   e.writeDestination(width, FLAG_RESULT);
 }
 
@@ -86,19 +123,10 @@ function compare(e: Emitter, width: number): void {
 }
 
 function negate(e: Emitter, width: number): void {
-  const { code } = e;
-  const extend = flagExtension(width);
   e.checkDestination(width);
-  e.fetchDestination(width, extend);
-  code.set(FLAG_B);
-  code.i64(0);
-  code.tee(FLAG_A);
-  code.get(FLAG_B);
-  code.op(Op.I64_SUB);
-  e.extend(width, extend);
-  code.set(FLAG_RESULT);
-  setFlagKind(e, FlagKind.SUB, true, width === 4);
-  e.writeDestination(width, FLAG_RESULT);
+  e.fetchDestination(width, flagExtension(width));
+  e.code.set(T0);
+  subtractFrom0(e, width);
 }
 
 /** INC and DEC keep CF. */

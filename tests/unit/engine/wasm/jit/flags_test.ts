@@ -11,7 +11,16 @@ const STATES = 20;
 const SETTERS: Readonly<Record<string, readonly string[]>> = {
   "ADD and XADD": ["00 d8", "66 01 d8", "01 d8", "48 01 d8", "0f c1 d8"],
   "SUB, CMP and NEG": ["28 d8", "66 29 d8", "39 d8", "48 39 d8", "f7 d8", "48 f7 d8"],
-  "ADC and SBB": ["f9 10 d8", "f9 11 d8", "f9 48 11 d8", "f9 19 d8", "f9 48 19 d8", "f9 19 c0"],
+  "ADC and SBB": [
+    "f9 10 d8",
+    "f9 11 d8",
+    "f9 48 11 d8",
+    "f9 19 d8",
+    "f9 48 19 d8",
+    "f9 19 c0",
+    "f5 48 19 db",
+    "f5 66 19 c0",
+  ],
   "logic and SAHF": ["21 d8", "48 21 d8", "84 c0", "66 85 c0", "9e"],
   "SHL": ["c0 e0 03", "c0 e0 0b", "66 d1 e0", "66 c1 e0 13", "d1 e0", "c1 e0 1f", "48 c1 e0 28"],
   "SHR": ["c0 e8 03", "c0 e8 0b", "66 d1 e8", "66 c1 e8 13", "d1 e8", "c1 e8 1f", "48 c1 e8 28"],
