@@ -41,6 +41,9 @@ Deno.test("a shift replaces all flags by a count that is not 0, a rotation only 
   assertEquals(seen(ADD, "c1 c0 05 ; rol eax, 5"), [true, false]);
 });
 
+/** What is in the comment of a block's last instruction that translated code leaves to the interpreter. */
+const STEP = "interpreted";
+
 /** By block whether the flags at its end are seen; blocks go on in the next one, or by their jump. */
 function seenAtEnds(...blocks: readonly (readonly string[])[]): boolean[] {
   let offset = 0;
@@ -48,11 +51,12 @@ function seenAtEnds(...blocks: readonly (readonly string[])[]): boolean[] {
     const insns = decodeAll(code(...lines), offset);
     const at = offset;
     offset = insns[insns.length - 1].next;
-    const falls = !["jmp", "ret"].includes(insns[insns.length - 1].row!.mnemonic);
+    const steps = lines[lines.length - 1].endsWith(STEP);
+    const falls = !steps && !["jmp", "ret"].includes(insns[insns.length - 1].row!.mnemonic);
     return {
       offset: at,
       insns,
-      steps: false,
+      steps,
       falls,
       isEntry: position === 0,
       isStart: position === 0,
@@ -89,7 +93,15 @@ Deno.test("at the beginning of a loop all flags may be seen, and on the way back
   );
 });
 
+Deno.test("a way back that closes no loop enters the function's switch again, where all flags may be seen", () => {
+  assertEquals(
+    seenAtEnds([ADD, "74 02 ; jz to the third"], [TEST], [TEST, "eb fa ; jmp to the second"]),
+    [false, true, false],
+  );
+});
+
 Deno.test("out of a region flags are seen", () => {
+  assertEquals(seenAtEnds([ADD, `eb 00 ; jmp, ${STEP}`], [TEST, "c3 ; ret"]), [true, true]);
   assertEquals(seenAtEnds([ADD, "eb 70 ; jmp"]), [true]);
   assertEquals(seenAtEnds([ADD, "ff e0 ; jmp rax"]), [true]);
 });

@@ -51,6 +51,8 @@ const KEEPERS: readonly string[] = [
   "c1 c2 05 0f a3 d1",
   "0f a3 d1 ff c9",
   "c1 ca 09 48 ff c2",
+  "0f a3 d1 f5",
+  "f9 c1 c2 05",
 ];
 /** A jump to what follows: the next block knows nothing of the flags. */
 const JUMP = "eb 00";
