@@ -217,7 +217,15 @@ class RegionWriter implements Ways {
     const { isOpen } = slots;
     const { isInner, isLoop } = this.#structure;
     if (isOpen !== isInner[position] || isLoop[position]) slots.isOpen = isInner[position];
-    emitBlock(this.#e, block, accesses, this.#flags.atEnd(position), this.#siteOf, this.#tailOf, this);
+    emitBlock(
+      this.#e,
+      block,
+      accesses,
+      this.#flags.atEnd(position),
+      this.#siteOf,
+      this.#tailOf,
+      this,
+    );
     if (isOpen !== isInner[position]) slots.isOpen = isOpen;
     this.#current = before;
   }
