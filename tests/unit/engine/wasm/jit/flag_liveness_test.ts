@@ -31,6 +31,12 @@ Deno.test("flags are seen by who reads them, and by an access that may fail, bef
   assertEquals(seen(LOAD, ADD, next, TEST), [false, false, false, false]);
 });
 
+Deno.test("flags are seen by an instruction that goes on in the next page: it may be interpreted", () => {
+  const insns = decodeAll(code(ADD, TEST), 4093);
+  assertEquals(wantedFlags(insns, [], true, false), [true, false]);
+  assertEquals(wantedFlags(decodeAll(code(ADD, TEST), 4092), [], true, false), [false, false]);
+});
+
 Deno.test("a shift replaces all flags by a count that is not 0, a rotation only some", () => {
   assertEquals(seen(ADD, "c1 e8 05 ; shr eax, 5"), [false, false]);
   assertEquals(seen(ADD, "d1 e0 ; shl eax, 1"), [false, false]);
