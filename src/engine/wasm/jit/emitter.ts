@@ -15,7 +15,7 @@ import { CodeWriter, Memory } from "./code_writer.ts";
 import { FlagKind, Jit, RANGE, Status } from "./layout.ts";
 import type { FunctionCode } from "./module_writer.ts";
 import { Op, Type } from "./opcodes.ts";
-import { GROUPS, Local, SLOTS } from "./locals.ts";
+import { GROUPS, Local } from "./locals.ts";
 import { locate } from "./locate.ts";
 import { PageSlots } from "./page_slots.ts";
 import { Registers } from "./registers.ts";
@@ -30,11 +30,6 @@ const LOCALS: FunctionCode["locals"] = [
   [GROUPS, Type.I32],
 ];
 const LOCALS_WITH_XMM: FunctionCode["locals"] = [...LOCALS, [16, Type.V128]];
-const LOCALS_WITH_SLOTS: FunctionCode["locals"] = [
-  ...LOCALS_WITH_XMM,
-  [SLOTS, Type.I64],
-  [SLOTS, Type.I32],
-];
 
 /** Functions that every region's module imports, by their indices. */
 export const Imported = { MISS: 0, FLAGS: 1, FLOATS: 2, STRINGS: 3, TSC: 4, WAITS: 5 } as const;
@@ -507,11 +502,7 @@ export class Emitter {
 
 /** The region's function whose code has been emitted. */
 export function regionFunction(e: Emitter): FunctionCode {
-  const locals = e.slots.count > 0
-    ? LOCALS_WITH_SLOTS
-    : e.registers.usesXmm
-    ? LOCALS_WITH_XMM
-    : LOCALS;
+  const locals = e.registers.usesXmm ? LOCALS_WITH_XMM : LOCALS;
   return { type: Types.REGION, locals, ...e.finish() };
 }
 

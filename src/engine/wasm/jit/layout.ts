@@ -33,6 +33,14 @@ export const Jit = {
   TSC: TLB_BYTES_END + 64,
 } as const;
 
+/**
+ * Page slots (`page_slots.ts`) of the function that runs: a page (i64), and what is added to an address
+ * in it to get to RAM (i32).
+ */
+export const SLOTS_AT = TLB_BYTES_END + 512;
+export const SLOT_BYTES = 16;
+export const SLOTS = 16;
+
 /** Added to the width of an access that is a range of several ones. */
 export const RANGE = 1024;
 

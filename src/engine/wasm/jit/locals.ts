@@ -44,12 +44,7 @@ export const Local = {
   GROUP: 42,
   /** XMM0; the other ones follow. Only functions that use them have these. */
   XMM: 46,
-  /** Page slots (`page_slots.ts`): a page, and what is added to an address in it to get to RAM. */
-  SLOT_PAGE: 62,
-  SLOT_ADDEND: 70,
 } as const;
 
 /** Groups of accesses (`accesses.ts`) that may be open at a time. */
 export const GROUPS = 4;
-/** Page slots of a function at most. */
-export const SLOTS = 8;

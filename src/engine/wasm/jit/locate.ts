@@ -3,6 +3,7 @@
 import { SET_WORDS } from "../tlb.ts";
 import { Memory } from "./code_writer.ts";
 import { type Emitter, Imported } from "./emitter.ts";
+import { SLOT_BYTES, SLOTS_AT } from "./layout.ts";
 import { Local } from "./locals.ts";
 import { Op } from "./opcodes.ts";
 
@@ -26,19 +27,21 @@ export function locate(e: Emitter, width: number, write: boolean, range = 0): vo
   const slot = e.slots.take(write, align);
   if (slot === undefined) {
     lookUp(e, width, write, range);
-    code.get(Local.TLB_ENTRY);
-    code.access(Op.I32_LOAD, Memory.PRIVATE, (write ? WRITE_SET : 0) + 8);
+    pushAddend(e, write);
   } else {
-    isElsewhere(e, slot, width, align);
+    const at = SLOTS_AT + slot * SLOT_BYTES;
+    isElsewhere(e, at, width, align);
     e.openUnlikely();
     lookUp(e, width, write, range);
+    code.i32(0);
     pageOf(e, align);
-    code.set(Local.SLOT_PAGE + slot);
-    code.get(Local.TLB_ENTRY);
-    code.access(Op.I32_LOAD, Memory.PRIVATE, (write ? WRITE_SET : 0) + 8);
-    code.set(Local.SLOT_ADDEND + slot);
+    code.access(Op.I64_STORE, Memory.PRIVATE, at);
+    code.i32(0);
+    pushAddend(e, write);
+    code.access(Op.I32_STORE, Memory.PRIVATE, at + 8);
     e.end();
-    code.get(Local.SLOT_ADDEND + slot);
+    code.i32(0);
+    code.access(Op.I32_LOAD, Memory.PRIVATE, at + 8);
   }
   code.get(Local.ADDRESS);
   code.op(Op.I32_WRAP_I64);
@@ -46,15 +49,16 @@ export function locate(e: Emitter, width: number, write: boolean, range = 0): vo
 }
 
 /**
- * Pushes whether `Local.ADDRESS` is not aligned to `align` in the slot's page, or the access crosses
+ * Pushes whether `Local.ADDRESS` is not aligned to `align` in the page of the slot `at`, or the access crosses
  * its end. A slot has the page with ones for the offset, but for the bits that `align` wants to be 0:
  * an empty one, which is 0, has no page.
  */
-function isElsewhere({ code }: Emitter, slot: number, width: number, align: number): void {
+function isElsewhere({ code }: Emitter, at: number, width: number, align: number): void {
   code.get(Local.ADDRESS);
   code.i64(PAGE_OFFSET & -align);
   code.op(Op.I64_OR);
-  code.get(Local.SLOT_PAGE + slot);
+  code.i32(0);
+  code.access(Op.I64_LOAD, Memory.PRIVATE, at);
   code.op(Op.I64_NE);
   if (width === align) return;
   code.get(Local.ADDRESS);
@@ -74,6 +78,12 @@ function pageOf({ code }: Emitter, align: number): void {
   if (align === 1) return;
   code.i64(align - 1);
   code.op(Op.I64_XOR);
+}
+
+/** Pushes what the entry at `Local.TLB_ENTRY` adds to an address. */
+function pushAddend({ code }: Emitter, write: boolean): void {
+  code.get(Local.TLB_ENTRY);
+  code.access(Op.I32_LOAD, Memory.PRIVATE, (write ? WRITE_SET : 0) + 8);
 }
 
 /** Makes sure that the TLB has the page of `Local.ADDRESS`, at `Local.TLB_ENTRY`. */

@@ -1,10 +1,13 @@
 /**
  * Inner loops remember, for each of their accesses, the page of the last one: most go on in the same
  * page, and need not ask the TLB again. What a slot has stays true until the function is left: whoever
- * changes a translation has it left (`Attention.BLOCK`).
+ * changes a translation has it left (`Attention.BLOCK`). Slots lie in the private memory, since V8 keeps
+ * no more variables in registers than a loop's own.
  */
 
-import { SLOTS } from "./locals.ts";
+import { CodeWriter, Memory } from "./code_writer.ts";
+import { SLOT_BYTES, SLOTS, SLOTS_AT } from "./layout.ts";
+import { Op } from "./opcodes.ts";
 
 /** What a slot is for. */
 interface Slot {
@@ -17,12 +20,9 @@ interface Slot {
 export class PageSlots {
   readonly #slots: Slot[] = [];
   readonly #taken = new Set<number>();
+  /** Those taken since the outermost loop has begun. */
+  readonly #used = new Set<number>();
   #isOpen = false;
-
-  /** How many there are. */
-  get count(): number {
-    return this.#slots.length;
-  }
 
   /** What follows is in an inner loop, or no more. */
   set isOpen(isOpen: boolean) {
@@ -44,6 +44,19 @@ export class PageSlots {
       slot = this.#slots.push({ write, align }) - 1;
     }
     this.#taken.add(slot);
+    this.#used.add(slot);
     return slot;
+  }
+
+  /** Code for the beginning of the outermost loop, which ends here: nothing is known there. */
+  empty(): Uint8Array {
+    const code = new CodeWriter();
+    for (const slot of this.#used) {
+      code.i32(0);
+      code.i64(0);
+      code.access(Op.I64_STORE, Memory.PRIVATE, SLOTS_AT + slot * SLOT_BYTES);
+    }
+    this.#used.clear();
+    return code.bytes;
   }
 }

@@ -188,7 +188,7 @@ class RegionWriter implements Ways {
     e.end();
     registers.leaveLoop();
     e.branchTo(exitDepth);
-    registers.endLoop();
+    registers.endLoop(e.slots.empty());
     e.exitDepth = exitDepth;
     e.bailDepth = bailDepth;
   }

@@ -104,11 +104,15 @@ export class Registers {
     this.#loop?.stores.push(this.#code.length);
   }
 
-  /** The loop's code ends here. */
-  endLoop(): void {
+  /**
+   * The loop's code ends here.
+   * @param first Code that goes to its beginning, too.
+   */
+  endLoop(first: Uint8Array): void {
     const { start, stores, used, changed } = this.#loop!;
     this.#loop = undefined;
     const loads = new CodeWriter();
+    loads.append(first);
     each(used, (n) => {
       push(loads, n);
       loads.set(localOf(n));

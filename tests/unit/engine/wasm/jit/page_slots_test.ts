@@ -92,6 +92,35 @@ Deno.test("page 0 is no page before it has been asked for, and not canonical add
   }
 });
 
+Deno.test("a loop that begins again knows no page any more: it may be mapped elsewhere", () => {
+  const entry = 0x10_3000 + DATA_AT / PAGE * 8;
+  const program = code(
+    "b9 64 00 00 00 ; again: mov ecx, 100",
+    "48 03 1e ; loop: add rbx, [rsi]",
+    "ff c9 ; dec ecx",
+    "75 f9 ; jnz loop",
+    "4d 87 08 ; xchg [r8], r9",
+    "0f 01 3e ; invlpg [rsi]",
+    "41 ff cf ; dec r15d",
+    "75 e9 ; jnz again",
+    "f4 ; hlt",
+  );
+  const { translated } = runBoth(program, {
+    threshold: 20,
+    state: (state) => {
+      state.setGpr(Reg.RSI, BigInt(DATA_AT));
+      state.setGpr(8, BigInt(entry));
+      state.setGpr(9, BigInt(DATA_AT + PAGE) | 0x67n);
+      state.setGpr(15, 100n);
+    },
+    memory: (memory) => {
+      memory.writeU64(gpa(DATA_AT), 1n);
+      memory.writeU64(gpa(DATA_AT + PAGE), 1000n);
+    },
+  });
+  assertEquals(translated.state.gpr(Reg.RBX), 5000n * 1001n);
+});
+
 Deno.test("a slot is taken once in a loop, and again in another one by its like", () => {
   const slots = new PageSlots();
   assertEquals(slots.take(false, 8), undefined);
@@ -101,5 +130,4 @@ Deno.test("a slot is taken once in a loop, and again in another one by its like"
   assertEquals([slots.take(true, 8), slots.take(false, 4), slots.take(false, 8)], [2, 3, 0]);
   slots.isOpen = false;
   assertEquals(slots.take(false, 8), undefined);
-  assertEquals(slots.count, 4);
 });
