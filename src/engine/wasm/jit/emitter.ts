@@ -57,6 +57,8 @@ export interface KnownFlags {
 }
 
 const PAGE_MASK = -4096;
+/** From an operation on 64 bits to the one on 32. */
+const TO_I32 = Op.I64_ADD - Op.I32_ADD;
 
 /** Where flags come from: variable, place in the private memory, and how it is loaded. */
 export const FLAG_WORDS = [
@@ -165,8 +167,11 @@ export class Emitter {
     this.extend(width, extend);
   }
 
-  /** Pops a value of `width` bytes, whatever is above it, into a register (SDM 1 §3.4.1.1). */
-  writeRegister(index: number, width: number): void {
+  /**
+   * Pops a value of `width` bytes into a register (SDM 1 §3.4.1.1).
+   * @param isExtended Above 4 bytes there are zeros; else there is anything above the value.
+   */
+  writeRegister(index: number, width: number, isExtended = false): void {
     const { code } = this;
     const reg = registerOf(index, width);
     if (width < 4) {
@@ -180,7 +185,7 @@ export class Emitter {
       code.i64(high ? ~0xff00 : width === 1 ? ~0xff : ~0xffff);
       code.op(Op.I64_AND);
       code.op(Op.I64_OR);
-    } else if (width === 4) this.extend(4, Extend.ZERO);
+    } else if (width === 4 && !isExtended) this.extend(4, Extend.ZERO);
     this.setReg(reg);
   }
 
@@ -193,10 +198,27 @@ export class Emitter {
         width === 4 ? Op.I64_EXTEND32_S : width === 2 ? Op.I64_EXTEND16_S : Op.I64_EXTEND8_S,
       );
     } else {
-      if (width === 4) code.i64(-1, 0);
-      else code.i64(width === 2 ? 0xffff : 0xff);
+      if (width === 4) {
+        code.op(Op.I32_WRAP_I64);
+        return code.op(Op.I64_EXTEND_I32_U);
+      }
+      code.i64(width === 2 ? 0xffff : 0xff);
       code.op(Op.I64_AND);
     }
+  }
+
+  /**
+   * Pushes what an operation on 64 bits makes of two values, each pushed as such. Of 4 bytes, above
+   * which there are zeros then, it is done in 32 bits: a processor clears the rest by itself.
+   */
+  operate(width: number, op: Op, a: () => void, b: () => void): void {
+    const { code } = this;
+    a();
+    if (width === 4) code.op(Op.I32_WRAP_I64);
+    b();
+    if (width === 4) code.op(Op.I32_WRAP_I64);
+    code.op((width === 4 ? op - TO_I32 : op) as Op);
+    if (width === 4) code.op(Op.I64_EXTEND_I32_U);
   }
 
   // Operands.
@@ -232,13 +254,16 @@ export class Emitter {
     if (this.insn.dst < 0) this.checkWrite(width);
   }
 
-  /** Pops the first operand's new value into a local variable and on to where it belongs. */
-  writeDestination(width: number, from: number): void {
+  /**
+   * Writes the first operand: what is in a local variable.
+   * @param isExtended See `writeRegister`.
+   */
+  writeDestination(width: number, from: number, isExtended = false): void {
     const { code } = this;
     const { dst } = this.insn;
     if (dst >= 0) {
       code.get(from);
-      return this.writeRegister(dst, width);
+      return this.writeRegister(dst, width, isExtended);
     }
     this.storeAt(width, from);
   }

@@ -30,7 +30,8 @@ export function locate(e: Emitter, width: number, write: boolean, range = 0): vo
     pushAddend(e, write);
   } else {
     const at = SLOTS_AT + slot * SLOT_BYTES;
-    isElsewhere(e, at, width, align);
+    if (width > align) leaveWhereItCrosses(e, width, write, range);
+    isElsewhere(e, at, align);
     e.openUnlikely();
     lookUp(e, width, write, range);
     code.i32(0);
@@ -48,26 +49,34 @@ export function locate(e: Emitter, width: number, write: boolean, range = 0): vo
   code.op(Op.I32_ADD);
 }
 
-/**
- * Pushes whether `Local.ADDRESS` is not aligned to `align` in the page of the slot `at`, or the access crosses
- * its end. A slot has the page with ones for the offset, but for the bits that `align` wants to be 0:
- * an empty one, which is 0, has no page.
- */
-function isElsewhere({ code }: Emitter, at: number, width: number, align: number): void {
-  code.get(Local.ADDRESS);
-  code.i64(PAGE_OFFSET & -align);
-  code.op(Op.I64_OR);
-  code.i32(0);
-  code.access(Op.I64_LOAD, Memory.PRIVATE, at);
-  code.op(Op.I64_NE);
-  if (width === align) return;
+/** Leaves the function where the access goes on in the next page; it is counted as missed. */
+function leaveWhereItCrosses(e: Emitter, width: number, write: boolean, range: number): void {
+  const { code } = e;
   code.get(Local.ADDRESS);
   code.op(Op.I32_WRAP_I64);
   code.i32(PAGE_OFFSET);
   code.op(Op.I32_AND);
   code.i32(PAGE_OFFSET + 1 - width);
   code.op(Op.I32_GT_U);
-  code.op(Op.I32_OR);
+  e.openUnlikely();
+  miss(e, width, write, range);
+  code.op(Op.DROP);
+  e.branchTo(e.bailDepth);
+  e.end();
+}
+
+/**
+ * Pushes whether `Local.ADDRESS` is not aligned to `align` in the page of the slot `at`. A slot has the
+ * page with ones for the offset, but for the bits that `align` wants to be 0: an empty one, which is 0,
+ * has no page.
+ */
+function isElsewhere({ code }: Emitter, at: number, align: number): void {
+  code.get(Local.ADDRESS);
+  code.i64(PAGE_OFFSET & -align);
+  code.op(Op.I64_OR);
+  code.i32(0);
+  code.access(Op.I64_LOAD, Memory.PRIVATE, at);
+  code.op(Op.I64_NE);
 }
 
 /** Pushes what a slot for such accesses has when it has the page of `Local.ADDRESS`. */
@@ -108,10 +117,16 @@ function lookUp(e: Emitter, width: number, write: boolean, range: number): void 
   code.op(Op.I64_AND);
   code.op(Op.I64_NE);
   e.openUnlikely();
+  miss(e, width, write, range);
+  e.branchIfTo(e.bailDepth);
+  e.end();
+}
+
+/** Asks the MMU, and pushes whether the access is to be left to the interpreter (i32). */
+function miss(e: Emitter, width: number, write: boolean, range: number): void {
+  const { code } = e;
   e.setPoint();
   code.get(Local.ADDRESS);
   code.i32(write ? -width - range : width + range);
   code.call(Imported.MISS);
-  e.branchIfTo(e.bailDepth);
-  e.end();
 }

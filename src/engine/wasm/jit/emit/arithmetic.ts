@@ -16,23 +16,21 @@ function binary(e: Emitter, width: number, op: Op): void {
   if (!e.flagsWanted) {
     e.readSource(width, Extend.ANY);
     code.set(T0);
-    e.fetchDestination(width, Extend.ANY);
-    code.get(T0);
-    code.op(op);
+    e.operate(width, op, () => e.fetchDestination(width, Extend.ANY), () => code.get(T0));
     code.set(T0);
-    return e.writeDestination(width, T0);
+    return e.writeDestination(width, T0, true);
   }
   const extend = flagExtension(width);
   e.readSource(width, extend);
   code.set(FLAG_B);
-  e.fetchDestination(width, extend);
-  if (width < 4) code.tee(FLAG_A);
-  code.get(FLAG_B);
-  code.op(op);
+  e.operate(width, op, () => {
+    e.fetchDestination(width, extend);
+    if (width < 4) code.tee(FLAG_A);
+  }, () => code.get(FLAG_B));
   e.extend(width, extend);
   code.set(FLAG_RESULT);
   setFlagKind(e, kindOf(op, width), true, width === 4);
-  e.writeDestination(width, FLAG_RESULT);
+  e.writeDestination(width, FLAG_RESULT, true);
 }
 
 /** The kind of a sum or difference without a carry; A is needed for narrow ones alone. */
@@ -81,12 +79,10 @@ function spreadCarry(e: Emitter, width: number): void {
 /** T0, taken from 0, becomes the first operand. */
 function subtractFrom0(e: Emitter, width: number): void {
   const { code } = e;
-  code.i64(0);
-  code.get(T0);
-  code.op(Op.I64_SUB);
+  e.operate(width, Op.I64_SUB, () => code.i64(0), () => code.get(T0));
   if (!e.flagsWanted) {
     code.set(T0);
-    return e.writeDestination(width, T0);
+    return e.writeDestination(width, T0, true);
   }
   e.extend(width, flagExtension(width));
   code.set(FLAG_RESULT);
@@ -97,7 +93,7 @@ function subtractFrom0(e: Emitter, width: number): void {
     code.set(FLAG_A);
   }
   setFlagKind(e, kindOf(Op.I64_SUB, width), true, width === 4);
-  e.writeDestination(width, FLAG_RESULT);
+  e.writeDestination(width, FLAG_RESULT, true);
 }
 
 function compare(e: Emitter, width: number): void {
@@ -135,22 +131,20 @@ function step(e: Emitter, width: number, op: Op): void {
   e.checkDestination(width);
   const extend = flagExtension(width);
   if (!e.flagsWanted) {
-    e.fetchDestination(width, Extend.ANY);
-    code.i64(1);
-    code.op(op);
+    e.operate(width, op, () => e.fetchDestination(width, Extend.ANY), () => code.i64(1));
     code.set(T0);
-    return e.writeDestination(width, T0);
+    return e.writeDestination(width, T0, true);
   }
   setFlagKindKeepingCarry(e, kindOf(op, width), width === 4);
   code.i64(1);
   code.set(FLAG_B);
-  e.fetchDestination(width, extend);
-  if (width < 4) code.tee(FLAG_A);
-  code.i64(1);
-  code.op(op);
+  e.operate(width, op, () => {
+    e.fetchDestination(width, extend);
+    if (width < 4) code.tee(FLAG_A);
+  }, () => code.i64(1));
   e.extend(width, extend);
   code.set(FLAG_RESULT);
-  e.writeDestination(width, FLAG_RESULT);
+  e.writeDestination(width, FLAG_RESULT, true);
 }
 
 /** @see Emissions */

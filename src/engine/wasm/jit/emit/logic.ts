@@ -17,16 +17,14 @@ function binary(e: Emitter, width: number, op: Op): void {
   else {
     e.readSource(width, extend);
     code.set(T0);
-    e.fetchDestination(width, extend);
-    code.get(T0);
-    code.op(op);
+    e.operate(width, op, () => e.fetchDestination(width, extend), () => code.get(T0));
   }
   if (!e.flagsWanted) {
     code.set(T0);
-    return e.writeDestination(width, T0);
+    return e.writeDestination(width, T0, true);
   }
   setLogicFlags(e, width === 4);
-  e.writeDestination(width, FLAG_RESULT);
+  e.writeDestination(width, FLAG_RESULT, true);
 }
 
 function test(e: Emitter, width: number): void {
@@ -35,9 +33,8 @@ function test(e: Emitter, width: number): void {
   else {
     e.readSource(width, flagExtension(width));
     code.set(T0);
-    e.readDestination(width, flagExtension(width));
-    code.get(T0);
-    code.op(Op.I64_AND);
+    const operand = () => e.readDestination(width, flagExtension(width));
+    e.operate(width, Op.I64_AND, operand, () => code.get(T0));
   }
   if (e.flagsWanted) setLogicFlags(e, width === 4);
   else code.op(Op.DROP);
@@ -46,11 +43,10 @@ function test(e: Emitter, width: number): void {
 function not(e: Emitter, width: number): void {
   const { code } = e;
   e.checkDestination(width);
-  e.fetchDestination(width, Extend.ANY);
-  code.i64(-1);
-  code.op(Op.I64_XOR);
+  const operand = () => e.fetchDestination(width, Extend.ANY);
+  e.operate(width, Op.I64_XOR, operand, () => code.i64(-1));
   code.set(T0);
-  e.writeDestination(width, T0);
+  e.writeDestination(width, T0, true);
 }
 
 /** @see Emissions */

@@ -13,8 +13,8 @@ const { T0, T1 } = Local;
 function mov(e: Emitter, width: number): void {
   const { code, insn } = e;
   if (insn.dst >= 0) {
-    e.readSource(width, Extend.ANY);
-    return e.writeRegister(insn.dst, width);
+    e.readSource(width, width === 4 ? Extend.ZERO : Extend.ANY);
+    return e.writeRegister(insn.dst, width, true);
   }
   e.checkWrite(width);
   e.readSource(width, Extend.ANY);
@@ -25,7 +25,7 @@ function mov(e: Emitter, width: number): void {
 /** The source has `from` bytes. */
 function movExtended(e: Emitter, width: number, from: number, extend: Extend): void {
   e.readSource(from, extend);
-  e.writeRegister(e.insn.dst, width);
+  e.writeRegister(e.insn.dst, width, extend === Extend.ZERO);
 }
 
 function lea(e: Emitter, width: number): void {

@@ -24,8 +24,16 @@ const SHL: Shift = {
   extend: (width) => width < 4 ? Extend.ZERO : Extend.ANY,
   kind: FlagKind.LEFT,
 };
-const SHR: Shift = { op: Op.I64_SHR_U, extend: () => Extend.ZERO, kind: FlagKind.RIGHT };
-const SAR: Shift = { op: Op.I64_SHR_S, extend: () => Extend.SIGN, kind: FlagKind.RIGHT };
+const SHR: Shift = {
+  op: Op.I64_SHR_U,
+  extend: (width) => width < 4 ? Extend.ZERO : Extend.ANY,
+  kind: FlagKind.RIGHT,
+};
+const SAR: Shift = {
+  op: Op.I64_SHR_S,
+  extend: (width) => width < 4 ? Extend.SIGN : Extend.ANY,
+  kind: FlagKind.RIGHT,
+};
 
 function shift(e: Emitter, width: number, { op, extend, kind }: Shift): void {
   const { code, insn } = e;
@@ -35,12 +43,10 @@ function shift(e: Emitter, width: number, { op, extend, kind }: Shift): void {
   const fixed = insn.src === IMM;
   if (fixed && maskedCount(insn, width) === 0) return e.writeDestination(width, T0);
   const count = pushCount(e, width);
-  code.get(T0);
-  count();
-  code.op(op);
+  e.operate(width, op, () => code.get(T0), count);
   if (!e.flagsWanted) {
     code.set(T0);
-    return e.writeDestination(width, T0);
+    return e.writeDestination(width, T0, true);
   }
   e.extend(width, flagExtension(width));
   if (fixed) code.set(FLAG_RESULT);
@@ -66,10 +72,10 @@ function shift(e: Emitter, width: number, { op, extend, kind }: Shift): void {
   moved(e, width, isLeft ? width * 8 : raised - 1, isLeft ? -1 : 1);
   code.set(FLAG_B);
   setFlagKind(e, kind, true, width === 4);
-  if (fixed) return e.writeDestination(width, FLAG_RESULT);
+  if (fixed) return e.writeDestination(width, FLAG_RESULT, true);
   e.end();
   e.known = undefined;
-  e.writeDestination(width, T2);
+  e.writeDestination(width, T2, true);
 }
 
 /** Pushes a place (i64) moved up or down by the count: of the bit that leaves last. */
@@ -103,17 +109,7 @@ function rotate(e: Emitter, width: number, left: boolean): void {
   e.fetchDestination(width, Extend.ANY);
   code.set(T0);
   const count = pushCount(e, width);
-  code.get(T0);
-  if (width === 4) {
-    code.op(Op.I32_WRAP_I64);
-    count();
-    code.op(Op.I32_WRAP_I64);
-    code.op(left ? Op.I32_ROTL : Op.I32_ROTR);
-    code.op(Op.I64_EXTEND_I32_U);
-  } else {
-    count();
-    code.op(left ? Op.I64_ROTL : Op.I64_ROTR);
-  }
+  e.operate(width, left ? Op.I64_ROTL : Op.I64_ROTR, () => code.get(T0), count);
   code.set(T0);
   const fixed = insn.src === IMM;
   if (e.flagsWanted && !(fixed && maskedCount(insn, width) === 0)) {
@@ -129,7 +125,7 @@ function rotate(e: Emitter, width: number, left: boolean): void {
       e.known = undefined;
     }
   }
-  e.writeDestination(width, T0);
+  e.writeDestination(width, T0, true);
 }
 
 /** Pushes CF and OF of the rotation whose result is in T0: the top and lowest bits say them. */
