@@ -10,7 +10,7 @@
 
 import { Seg, SegField, State } from "../../../cpu/state.ts";
 import { EaKind, IMM, type Insn, NONE } from "../insn.ts";
-import type { Access, Group } from "./accesses.ts";
+import type { Access } from "./accesses.ts";
 import { CodeWriter, Memory } from "./code_writer.ts";
 import { FlagKind, Jit, RANGE, Status } from "./layout.ts";
 import type { FunctionCode } from "./module_writer.ts";
@@ -99,8 +99,6 @@ export class Emitter {
   insn!: Insn;
   /** Its access, when that is one of a group. */
   access: Access | undefined = undefined;
-  /** Groups whose place in RAM is known. */
-  readonly #located = new Set<Group>();
 
   constructor(is64: boolean) {
     this.is64 = is64;
@@ -407,8 +405,8 @@ export class Emitter {
   locateGroup({ group, position, moved }: Access): number {
     const { code } = this;
     const local = Local.GROUP + group.slot;
-    if (!this.#located.has(group)) {
-      this.#located.add(group);
+    if (!group.located) {
+      group.located = true;
       this.getReg(group.base);
       this.#distance(group.low - moved);
       code.op(Op.I64_ADD);

@@ -4,7 +4,7 @@
  */
 
 import type { Insn } from "../insn.ts";
-import type { Access, Group } from "./accesses.ts";
+import type { Access } from "./accesses.ts";
 import { isBranch, targetOf } from "./emit/branch.ts";
 import { emissionOf } from "./emit/table.ts";
 import { crosses, type PlannedBlock } from "./plan.ts";
@@ -96,27 +96,14 @@ export function wantedFlags(
   atEnd: boolean,
 ): boolean[] {
   const wanted = new Array<boolean>(insns.length).fill(true);
-  const firsts = firstsOf(accesses);
   let live = atEnd;
   for (let i = insns.length - 1; i >= 0; i--) {
     wanted[i] = live;
     const insn = insns[i];
-    const access = accesses[i];
-    const follows = access !== undefined && !firsts.has(access);
+    // The first accesses of their groups alone can fail.
+    const follows = accesses[i]?.first === false;
     const use = useOf(insn, is64, insn.isMem && !follows);
     if (use !== Use.NONE) live = use === Use.READS;
   }
   return wanted;
-}
-
-/** The first accesses of their groups, which alone can fail. */
-function firstsOf(accesses: readonly (Access | undefined)[]): Set<Access> {
-  const groups = new Set<Group>();
-  const firsts = new Set<Access>();
-  for (const access of accesses) {
-    if (access === undefined || groups.has(access.group)) continue;
-    groups.add(access.group);
-    firsts.add(access);
-  }
-  return firsts;
 }

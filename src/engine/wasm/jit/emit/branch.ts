@@ -4,6 +4,7 @@
  */
 
 import type { Insn } from "../../insn.ts";
+import { perRow } from "../../isa/row.ts";
 import { Memory } from "../code_writer.ts";
 import { type Emitter, Extend } from "../emitter.ts";
 import { Jit, JUMP_BYTES, RETURNS_AT, Status } from "../layout.ts";
@@ -34,26 +35,42 @@ export function targetOf(insn: Insn): number {
   return insn.next + insn.immLo;
 }
 
-/** Mnemonics that this file emits. */
+/** The branches that this file emits. */
+const Branch = { NONE: 0, CONDITIONAL: 1, RETURN: 2, DIRECT: 3, INDIRECT: 4 } as const;
+
+const branchOf = perRow(({ mnemonic, operands }) => {
+  switch (mnemonic) {
+    case "j":
+      return Branch.CONDITIONAL;
+    case "ret":
+      return Branch.RETURN;
+    case "jmp":
+    case "call":
+      if (operands[0].startsWith("J")) return Branch.DIRECT;
+      return operands[0] === "Ev" ? Branch.INDIRECT : Branch.NONE;
+    default:
+      return Branch.NONE;
+  }
+});
+
+const isRelative = perRow(({ operands }) => operands[0]?.startsWith("J") === true);
+
+/** Whether the instruction has a target, whether it is emitted here or not. */
+export function hasTarget({ row }: Insn): boolean {
+  return row !== undefined && isRelative(row);
+}
+
+/** Whether this file emits the instruction. */
 export function isBranch(insn: Insn, is64: boolean): boolean {
   const { row } = insn;
   if (row === undefined || insn.opSize !== (is64 ? 8 : 4)) return false;
-  switch (row.mnemonic) {
-    case "j":
-    case "ret":
-      return true;
-    case "jmp":
-    case "call":
-      return row.operands[0].startsWith("J") ||
-        row.operands[0] === "Ev" && canAddress(insn, is64);
-    default:
-      return false;
-  }
+  const branch = branchOf(row);
+  return branch !== Branch.NONE && (branch !== Branch.INDIRECT || canAddress(insn, is64));
 }
 
 /** A branch behind which control may go on. */
 export function isConditional(insn: Insn): boolean {
-  return insn.row!.mnemonic === "j";
+  return branchOf(insn.row!) === Branch.CONDITIONAL;
 }
 
 /** Emits the branch. A conditional one leaves what follows to be emitted behind it. */

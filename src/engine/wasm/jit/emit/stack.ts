@@ -3,6 +3,7 @@
 import { Reg, State } from "../../../../cpu/state.ts";
 import { Flag, STATUS_FLAGS } from "../../cpu.ts";
 import type { Insn } from "../../insn.ts";
+import { perRow } from "../../isa/row.ts";
 import { Memory } from "../code_writer.ts";
 import { type Emitter, Extend } from "../emitter.ts";
 import { Local } from "../locals.ts";
@@ -105,11 +106,13 @@ function natural(insn: Insn, is64: boolean): boolean {
   return insn.opSize === (is64 ? 8 : 4);
 }
 /** Segment registers have these mnemonics, too. */
+const isGeneral = perRow(({ operands }) => /^[EZI]/.test(operands[0]));
+
 function canPush(insn: Insn, is64: boolean): boolean {
-  return natural(insn, is64) && /^[EZI]/.test(insn.row!.operands[0]);
+  return natural(insn, is64) && isGeneral(insn.row!);
 }
 function canPop(insn: Insn, is64: boolean): boolean {
-  return natural(insn, is64) && /^[EZ]/.test(insn.row!.operands[0]) && !insn.isMem;
+  return canPush(insn, is64) && !insn.isMem;
 }
 
 /** @see Emissions */

@@ -1,6 +1,7 @@
 /** Every instruction that translated code has of its own. */
 
 import type { Insn } from "../../insn.ts";
+import { perRow, type Row } from "../../isa/row.ts";
 import type { Emitter } from "../emitter.ts";
 import { ARITHMETIC } from "./arithmetic.ts";
 import { BITS } from "./bits.ts";
@@ -63,27 +64,59 @@ function extension(signed: boolean): Emission {
 /** Mnemonics of which translated code has at least one form, but for branches. */
 export const EMITTED: readonly string[] = [...EMISSIONS.keys()];
 
-/** How the instruction is emitted; undefined: it is interpreted. */
-export function emissionOf(insn: Insn, is64: boolean): Emission | undefined {
-  const { row } = insn;
-  if (row === undefined || row.cpl0 === true) return undefined;
-  if (row.unit === "mmx" || row.unit === "x87") return undefined;
-  const emission = row.operands[1] === "Sw" ? FROM_SEGMENT : EMISSIONS.get(row.mnemonic);
-  if (emission === undefined) return undefined;
-  if (row.ends === true && emission.endless !== true) return undefined;
-  if (emission.when !== undefined && !emission.when(insn, is64)) return undefined;
-  // Segment and control registers are other instructions by the same name.
-  const special = emission !== FROM_SEGMENT &&
-    row.operands.some((operand) => /^[SCD]/.test(operand) && operand !== "CL");
-  if (special) return undefined;
-  return row.mnemonic === "nop" || canAddress(insn, is64) ? emission : undefined;
+/** Everything that is known of an emission, what does not hold undefined. */
+type Whole = { readonly [Name in keyof Emission]-?: Emission[Name] | undefined };
+
+/** How the instructions of one line of the instruction table are emitted. */
+export interface RowEmission extends Whole {
+  readonly emit: Emission["emit"];
+  /** It has no memory operand, whatever it looks like. */
+  readonly addressless: boolean;
 }
 
-/** Bytes of the instruction's operands. */
-export function widthOf(insn: Insn): number {
-  const first = insn.row?.operands[0] ?? "";
+/** What `perRow` keeps of lines that are interpreted. */
+const INTERPRETED = false;
+
+const emissionOfRow = perRow((row): RowEmission | typeof INTERPRETED => {
+  const { mnemonic, operands } = row;
+  if (row.cpl0 === true || row.unit === "mmx" || row.unit === "x87") return INTERPRETED;
+  const emission = operands[1] === "Sw" ? FROM_SEGMENT : EMISSIONS.get(mnemonic);
+  if (emission === undefined) return INTERPRETED;
+  const { emit, sets, reads, replaces, bails, endless, when } = emission;
+  if (row.ends === true && endless !== true) return INTERPRETED;
+  if (emission !== FROM_SEGMENT && hasSpecial(row)) return INTERPRETED;
+  const addressless = mnemonic === "nop";
+  return { emit, sets, reads, replaces, bails, endless, when, addressless };
+});
+
+/** Whether it is on segment, control or debug registers: another instruction by the same name. */
+export function hasSpecial({ operands }: Row): boolean {
+  return operands.some((operand) => /^[SCD]/.test(operand) && operand !== "CL");
+}
+
+/** How the instruction is emitted; undefined: it is interpreted. */
+export function emissionOf(insn: Insn, is64: boolean): RowEmission | undefined {
+  const { row } = insn;
+  if (row === undefined) return undefined;
+  const emission = emissionOfRow(row);
+  if (emission === INTERPRETED) return undefined;
+  if (emission.when !== undefined && !emission.when(insn, is64)) return undefined;
+  return emission.addressless || canAddress(insn, is64) ? emission : undefined;
+}
+
+/** What `widthOfRow` gives where the instruction decides. */
+const OPERAND_SIZE = 0;
+const WIDE_OR_NOT = -1;
+
+const widthOfRow = perRow(({ operands: [first = ""] }) => {
   if (first === "AL" || first[1] === "b") return 1;
   if (first[1] === "w") return 2; // MOVBE, where 66 is a part of the opcode
-  if (first[1] === "y") return insn.opSize === 8 ? 8 : 4;
-  return insn.opSize;
+  return first[1] === "y" ? WIDE_OR_NOT : OPERAND_SIZE;
+});
+
+/** Bytes of the instruction's operands. */
+export function widthOf({ row, opSize }: Insn): number {
+  const width = row === undefined ? OPERAND_SIZE : widthOfRow(row);
+  if (width > 0) return width;
+  return width === OPERAND_SIZE || opSize === 8 ? opSize : 4;
 }
