@@ -79,9 +79,7 @@ class Grouping {
       case Kind.CALL:
         return isBranch(insn, this.#is64) ? this.#push(insn) : this.#forget();
       case Kind.RETURN:
-        return isBranch(insn, this.#is64)
-          ? this.#add(Reg.RSP, 0, natural, false)
-          : this.#forget();
+        return isBranch(insn, this.#is64) ? this.#add(Reg.RSP, 0, natural, false) : this.#forget();
       case Kind.POP: {
         if (insn.opSize !== natural || insn.isMem) return this.#forget();
         const access = this.#add(Reg.RSP, 0, natural, false);

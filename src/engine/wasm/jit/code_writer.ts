@@ -17,9 +17,15 @@ export const Memory = {
 } as const;
 export type Memory = typeof Memory[keyof typeof Memory];
 
+/** Bytes that a buffer has at first. */
+const FIRST_BYTES = 4096;
+/** Buffers of writers that are done, for the next ones: making one costs more than filling it. */
+const SPARE: Uint8Array<ArrayBuffer>[] = [];
+const NONE = new Uint8Array(0);
+
 /** Growing code. */
 export class CodeWriter {
-  #bytes = new Uint8Array(4096);
+  #bytes = SPARE.pop() ?? new Uint8Array(FIRST_BYTES);
   length = 0;
   /** Positions of the IFs whose condition hardly ever holds, in rising order. */
   unlikely: number[] = [];
@@ -29,43 +35,54 @@ export class CodeWriter {
     return this.#bytes.subarray(0, this.length);
   }
 
+  /** What has been written, for good; nothing more can be written then. */
+  finish(): Uint8Array<ArrayBuffer> {
+    const bytes = this.#bytes.slice(0, this.length);
+    this.#release();
+    return bytes;
+  }
+
+  /** Takes over what another writer, which is done by that, has written. */
+  take(other: CodeWriter): void {
+    this.append(other.bytes);
+    other.#release();
+  }
+
   byte(value: number): void {
-    if (this.length === this.#bytes.length) this.#grow(1);
+    this.#room(1);
     this.#bytes[this.length++] = value;
   }
 
   append(bytes: Uint8Array): void {
-    if (this.length + bytes.length > this.#bytes.length) this.#grow(bytes.length);
+    this.#room(bytes.length);
     this.#bytes.set(bytes, this.length);
     this.length += bytes.length;
   }
 
   /** Puts bytes in at positions, in rising order. */
   insert(insertions: readonly { readonly at: number; readonly bytes: Uint8Array }[]): void {
-    const old = this.bytes.slice();
-    this.length = 0;
-    let from = 0;
-    for (const { at, bytes } of insertions) {
-      this.append(old.subarray(from, at));
-      this.append(bytes);
-      from = at;
+    let more = 0;
+    for (const { bytes } of insertions) more += bytes.length;
+    this.#room(more);
+    // From the end on each byte moves once, by all that comes before it.
+    let end = this.length;
+    let left = this.unlikely.length;
+    this.length += more;
+    for (let i = insertions.length - 1; i >= 0; i--) {
+      const { at, bytes } = insertions[i];
+      this.#bytes.copyWithin(at + more, at, end);
+      for (; left > 0 && this.unlikely[left - 1] >= at; left--) this.unlikely[left - 1] += more;
+      more -= bytes.length;
+      this.#bytes.set(bytes, at + more);
+      end = at;
     }
-    this.append(old.subarray(from));
-    let i = 0;
-    let moved = 0;
-    this.unlikely = this.unlikely.map((position) => {
-      for (; i < insertions.length && insertions[i].at <= position; i++) {
-        moved += insertions[i].bytes.length;
-      }
-      return position + moved;
-    });
   }
 
   /** An unsigned LEB128 number below 2^32. */
   unsigned(value: number): void {
     while (value >= 0x80) {
       this.byte(value & 0x7f | 0x80);
-      value = Math.floor(value / 128);
+      value = value >>> 7;
     }
     this.byte(value);
   }
@@ -80,10 +97,16 @@ export class CodeWriter {
     }
   }
 
-  /** Length and bytes of a section, a function's body or a name. */
+  /** Length and bytes of a name. */
   sized(bytes: Uint8Array): void {
     this.unsigned(bytes.length);
     this.append(bytes);
+  }
+
+  /** Length and bytes of a section, whose writer is done by that. */
+  section(body: CodeWriter): void {
+    this.unsigned(body.length);
+    this.take(body);
   }
 
   op(op: Op): void {
@@ -91,25 +114,25 @@ export class CodeWriter {
   }
 
   get(local: number): void {
-    this.byte(Op.LOCAL_GET);
-    this.unsigned(local);
+    this.#opWith(Op.LOCAL_GET, local);
   }
   set(local: number): void {
-    this.byte(Op.LOCAL_SET);
-    this.unsigned(local);
+    this.#opWith(Op.LOCAL_SET, local);
   }
   tee(local: number): void {
-    this.byte(Op.LOCAL_TEE);
-    this.unsigned(local);
+    this.#opWith(Op.LOCAL_TEE, local);
   }
 
   i32(value: number): void {
+    value |= 0;
+    if (value >= -64 && value < 64) return this.#opWith(Op.I32_CONST, value & 0x7f);
     this.byte(Op.I32_CONST);
-    this.signed(value | 0);
+    this.signed(value);
   }
 
   /** A constant of 64 bits, by halves. */
   i64(lo: number, hi = lo >> 31): void {
+    if (lo >= -64 && lo < 64 && hi === lo >> 31) return this.#opWith(Op.I64_CONST, lo & 0x7f);
     this.byte(Op.I64_CONST);
     // Seven bits after the other, from both halves.
     for (;;) {
@@ -135,8 +158,7 @@ export class CodeWriter {
 
   /** A vector instruction. */
   simd(op: number): void {
-    this.byte(PREFIX);
-    this.unsigned(op);
+    this.#opWith(PREFIX, op);
   }
 
   /** A load or store of 128 bits. */
@@ -185,14 +207,12 @@ export class CodeWriter {
   }
 
   call(index: number): void {
-    this.byte(Op.CALL);
-    this.unsigned(index);
+    this.#opWith(Op.CALL, index);
   }
 
   /** BLOCK, LOOP or IF. */
   open(op: Op, result: Type): void {
-    this.byte(op);
-    this.byte(result);
+    this.#opWith(op, result);
   }
   /** An IF whose condition hardly ever holds: V8 puts its code apart. */
   openUnlikely(): void {
@@ -203,27 +223,42 @@ export class CodeWriter {
     this.byte(Op.END);
   }
   br(depth: number): void {
-    this.byte(Op.BR);
-    this.unsigned(depth);
+    this.#opWith(Op.BR, depth);
   }
   brIf(depth: number): void {
-    this.byte(Op.BR_IF);
-    this.unsigned(depth);
+    this.#opWith(Op.BR_IF, depth);
+  }
+
+  /** A byte and an unsigned number, which mostly is another one. */
+  #opWith(op: number, value: number): void {
+    if (value >= 0x80) {
+      this.byte(op);
+      return this.unsigned(value);
+    }
+    this.#room(2);
+    const bytes = this.#bytes;
+    bytes[this.length++] = op;
+    bytes[this.length++] = value;
   }
 
   /** Alignment is a hint only: none is given. Bit 6 says that a memory's number follows. */
   #memarg(memory: Memory, offset: number): void {
-    if (memory === Memory.PRIVATE) this.byte(0);
-    else {
-      this.byte(0x40);
-      this.byte(memory);
-    }
-    this.unsigned(offset);
+    if (memory === Memory.PRIVATE) return this.#opWith(0, offset);
+    this.byte(0x40);
+    this.#opWith(memory, offset);
   }
 
-  #grow(more: number): void {
+  /** Makes sure that so many bytes fit. */
+  #room(more: number): void {
+    if (this.length + more <= this.#bytes.length) return;
     const bytes = new Uint8Array((this.length + more) * 2);
     bytes.set(this.bytes);
     this.#bytes = bytes;
+  }
+
+  #release(): void {
+    SPARE.push(this.#bytes);
+    this.#bytes = NONE;
+    this.length = 0;
   }
 }

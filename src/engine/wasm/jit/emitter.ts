@@ -501,7 +501,7 @@ export class Emitter {
     out.access(Op.I32_LOAD, Memory.PRIVATE, Jit.TLB);
     out.set(Local.TLB);
     const unlikely = this.code.unlikely.map((position) => position + out.length);
-    out.append(this.code.bytes);
+    out.take(this.code);
     const store = (local: number, at: number, op: Op) => {
       out.i32(0);
       out.get(local);
@@ -519,7 +519,7 @@ export class Emitter {
     store(Local.RIP, State.RIP, Op.I64_STORE);
     out.get(Local.STATUS);
     out.end();
-    return { code: out.bytes.slice(), unlikely };
+    return { code: out.finish(), unlikely };
   }
 }
 

@@ -136,7 +136,7 @@ export function flagRules(type: number): FunctionCode {
   code.op(Op.I32_AND);
   code.op(Op.I32_XOR);
   code.end();
-  return { type, locals: [[1, I32]], code: code.bytes.slice(), name: "flags" };
+  return { type, locals: [[1, I32]], code: code.finish(), name: "flags" };
 }
 
 /** Flags of the kind have what is missing in `local` from the other one and B. */

@@ -99,5 +99,5 @@ export function floatRule(type: number): FunctionCode {
   code.op(Op.I32_AND);
   code.op(Op.I32_EQZ);
   code.end();
-  return { type, locals: [[2, Type.F64]], code: code.bytes.slice(), name: "floats" };
+  return { type, locals: [[2, Type.F64]], code: code.finish(), name: "floats" };
 }

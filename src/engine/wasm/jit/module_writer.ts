@@ -66,13 +66,68 @@ export const TABLE_NAME = "table";
 /** The bytes of a module. */
 export function writeModule(parts: ModuleParts): Uint8Array<ArrayBuffer> {
   const { types, imports, functions, tableBase } = parts;
-  const out = new CodeWriter();
-  out.append(new Uint8Array([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0]));
+  return new ModuleWriter(types, imports).write(functions, tableBase);
+}
+
+/** Writes modules of the same types and imports. */
+export class ModuleWriter {
+  /** What all of them begin with. */
+  readonly #head: Uint8Array;
+  readonly #imported: number;
+
+  constructor(types: ModuleParts["types"], imports: ModuleParts["imports"]) {
+    const out = new CodeWriter();
+    out.append(new Uint8Array([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0]));
+    writeTypes(out, types);
+    writeImports(out, imports);
+    this.#head = out.finish();
+    this.#imported = imports.length;
+  }
+
+  /** The bytes of a module with these functions; see `ModuleParts`. */
+  write(functions: readonly FunctionCode[], tableBase?: number): Uint8Array<ArrayBuffer> {
+    const imported = this.#imported;
+    const out = new CodeWriter();
+    out.append(this.#head);
+    section(out, Section.FUNCTION, functions, (into, { type }) => into.unsigned(type));
+    const exported = functions.flatMap((code, index) =>
+      code.name === undefined ? [] : [{ code, index }]
+    );
+    section(out, Section.EXPORT, exported, (into, { code, index }) => {
+      name(into, code.name!);
+      into.byte(Kind.FUNCTION);
+      into.unsigned(imported + index);
+    });
+    if (tableBase !== undefined) {
+      section(out, Section.ELEMENT, [tableBase], (into, base) => {
+        into.byte(0);
+        into.i32(base);
+        into.end();
+        into.unsigned(functions.length);
+        for (let i = 0; i < functions.length; i++) into.unsigned(imported + i);
+      });
+    }
+    const locals = functions.map(localsOf);
+    branchHints(out, functions, locals, imported);
+    section(out, Section.CODE, functions, (into, { code }, i) => {
+      into.unsigned(locals[i].length + code.length);
+      into.append(locals[i]);
+      into.append(code);
+    });
+    return out.finish();
+  }
+}
+
+function writeTypes(out: CodeWriter, types: ModuleParts["types"]): void {
   section(out, Section.TYPE, types, (into, { params, results }) => {
     into.byte(FUNCTION_TYPE);
     into.sized(new Uint8Array(params));
     into.sized(new Uint8Array(results));
   });
+}
+
+/** The memories, the table, and functions. */
+function writeImports(out: CodeWriter, imports: ModuleParts["imports"]): void {
   const fixed: ((into: CodeWriter) => void)[] = [
     (into) => {
       name(into, PRIVATE_NAME);
@@ -100,70 +155,44 @@ export function writeModule(parts: ModuleParts): Uint8Array<ArrayBuffer> {
     }),
   ];
   section(out, Section.IMPORT, entries, (into, write) => {
-    into.sized(encode(NAMESPACE));
+    name(into, NAMESPACE);
     write(into);
   });
-  section(out, Section.FUNCTION, functions, (into, { type }) => into.unsigned(type));
-  const exported = functions.flatMap((code, index) =>
-    code.name === undefined ? [] : [{ code, index }]
-  );
-  section(out, Section.EXPORT, exported, (into, { code, index }) => {
-    name(into, code.name!);
-    into.byte(Kind.FUNCTION);
-    into.unsigned(imports.length + index);
-  });
-  if (tableBase !== undefined) {
-    section(out, Section.ELEMENT, [tableBase], (into, base) => {
-      into.byte(0);
-      into.i32(base);
-      into.end();
-      into.unsigned(functions.length);
-      for (let i = 0; i < functions.length; i++) into.unsigned(imports.length + i);
-    });
-  }
-  branchHints(out, functions, imports.length);
-  section(out, Section.CODE, functions, (into, { locals, code }) => {
-    const declarations = localsOf(locals);
-    into.unsigned(declarations.length + code.length);
-    into.append(declarations);
-    into.append(code);
-  });
-  return out.bytes.slice();
 }
 
 /** The declarations of local variables. */
-function localsOf(locals: FunctionCode["locals"]): Uint8Array {
+function localsOf({ locals }: FunctionCode): Uint8Array {
   const into = new CodeWriter();
   into.unsigned(locals.length);
   for (const [count, type] of locals) {
     into.unsigned(count);
     into.byte(type);
   }
-  return into.bytes;
+  return into.finish();
 }
 
 /** Which branches are not likely to be taken (WebAssembly branch hinting, "Binary Format"). */
 function branchHints(
   out: CodeWriter,
   functions: readonly FunctionCode[],
+  locals: readonly Uint8Array[],
   firstIndex: number,
 ): void {
   const body = new CodeWriter();
   name(body, "metadata.code.branch_hint");
   body.unsigned(functions.length);
-  functions.forEach(({ locals, unlikely = [] }, i) => {
+  functions.forEach(({ unlikely = [] }, i) => {
     body.unsigned(firstIndex + i);
     body.unsigned(unlikely.length);
-    // Positions count from the declarations of local variables on.
-    const before = localsOf(locals).length;
     for (const position of unlikely) {
-      body.unsigned(before + position);
+      // Positions count from the declarations of local variables on.
+      body.unsigned(locals[i].length + position);
       body.byte(1); // bytes of a hint
       body.byte(UNLIKELY);
     }
   });
   out.byte(Section.CUSTOM);
-  out.sized(body.bytes);
+  out.section(body);
 }
 
 /** A section that is a list. */
@@ -171,20 +200,18 @@ function section<T>(
   out: CodeWriter,
   number: number,
   items: readonly T[],
-  write: (into: CodeWriter, item: T) => void,
+  write: (into: CodeWriter, item: T, position: number) => void,
 ): void {
   if (items.length === 0) return;
   const body = new CodeWriter();
   body.unsigned(items.length);
-  for (const item of items) write(body, item);
+  items.forEach((item, position) => write(body, item, position));
   out.byte(number);
-  out.sized(body.bytes);
+  out.section(body);
 }
+
+const encoder = new TextEncoder();
 
 function name(into: CodeWriter, text: string): void {
-  into.sized(encode(text));
-}
-
-function encode(text: string): Uint8Array {
-  return new TextEncoder().encode(text);
+  into.sized(encoder.encode(text));
 }

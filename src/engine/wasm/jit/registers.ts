@@ -119,9 +119,10 @@ export class Registers {
     });
     const back = new CodeWriter();
     each(changed, (n) => store(back, n));
+    const storing = back.finish();
     this.#code.insert([
-      { at: start, bytes: loads.bytes },
-      ...stores.map((at) => ({ at, bytes: back.bytes })),
+      { at: start, bytes: loads.finish() },
+      ...stores.map((at) => ({ at, bytes: storing })),
     ]);
   }
 }

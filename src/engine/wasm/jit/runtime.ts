@@ -180,7 +180,7 @@ function dispatcher(): FunctionCode {
   return {
     type: Types.GET,
     locals: [[1, I64], [2, I32]],
-    code: code.bytes.slice(),
+    code: code.finish(),
     unlikely: code.unlikely,
     name: "run",
   };
@@ -206,7 +206,7 @@ function statusFlags(): FunctionCode {
   }
   code.call(FLAGS_FUNCTION);
   code.end();
-  return { type: Types.GET, locals: [], code: code.bytes.slice(), name: "statusFlags" };
+  return { type: Types.GET, locals: [], code: code.finish(), name: "statusFlags" };
 }
 
 /** An address by halves, so that no BigInt is made of it. */
@@ -221,7 +221,7 @@ function miss(): FunctionCode {
   code.get(1);
   code.call(Imported.FILL);
   code.end();
-  return { type: Types.MISS, locals: [], code: code.bytes.slice(), name: "miss" };
+  return { type: Types.MISS, locals: [], code: code.finish(), name: "miss" };
 }
 
 /** What TypeScript has put into `Jit.TSC`, so that no BigInt is made of it. */
@@ -232,12 +232,12 @@ function tsc(): FunctionCode {
   code.i32(0);
   code.access(Op.I64_LOAD, Memory.PRIVATE, Jit.TSC);
   code.end();
-  return { type: Types.TSC, locals: [], code: code.bytes.slice(), name: "tsc" };
+  return { type: Types.TSC, locals: [], code: code.finish(), name: "tsc" };
 }
 
 function waits(): FunctionCode {
   const code = new CodeWriter();
   code.call(Imported.HAS_INTERRUPT);
   code.end();
-  return { type: Types.GET, locals: [], code: code.bytes.slice(), name: "waits" };
+  return { type: Types.GET, locals: [], code: code.finish(), name: "waits" };
 }

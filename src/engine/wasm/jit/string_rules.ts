@@ -152,5 +152,5 @@ export function stringRule(type: number): FunctionCode {
     code.op(Op.I32_OR);
   });
   code.end();
-  return { type, locals: [[5, Type.I32]], code: code.bytes.slice(), name: "strings" };
+  return { type, locals: [[5, Type.I32]], code: code.finish(), name: "strings" };
 }

@@ -7,7 +7,7 @@ import type { Insn } from "../insn.ts";
 import { Tails } from "./tails.ts";
 import { JitCpu, modeOf, NO_MODE, type Stepper } from "./jit_cpu.ts";
 import type { Status } from "./layout.ts";
-import { type FunctionCode, writeModule } from "./module_writer.ts";
+import { type FunctionCode, ModuleWriter } from "./module_writer.ts";
 import { planRegion } from "./plan.ts";
 import { Batch, Region } from "./region.ts";
 import { regionCode } from "./region_code.ts";
@@ -88,6 +88,7 @@ export class Translator {
   readonly #stepper: Stepper;
   readonly #maxBytes: number;
   readonly #runtime = new WebAssembly.Module(runtimeModule());
+  readonly #modules = new ModuleWriter(SIGNATURES, IMPORTS);
   readonly #cpus: JitCpu[] = [];
   /** Blocks of the instructions that regions leave to the interpreter, by their numbers. */
   readonly #sites: (Block | undefined)[] = [];
@@ -291,12 +292,7 @@ export class Translator {
   ): void {
     const base = this.#nextIndex;
     this.#nextIndex += functions.length;
-    const bytes = writeModule({
-      types: SIGNATURES,
-      imports: IMPORTS,
-      functions,
-      tableBase: base,
-    });
+    const bytes = this.#modules.write(functions, base);
     this.#bytes += bytes.length;
     activity[0] = Activity.COMPILATION;
     const start = performance.now();
