@@ -8,8 +8,9 @@
 
 import type { CodePage } from "../block.ts";
 import type { Insn } from "../insn.ts";
-import { isBranch, isConditional, targetOf } from "./emit/branch.ts";
+import { hasTarget, isBranch, isConditional, targetOf } from "./emit/branch.ts";
 import { emissionOf } from "./emit/table.ts";
+import { Offsets } from "./offsets.ts";
 
 /** Bytes of a page. */
 const PAGE = 4096;
@@ -33,6 +34,9 @@ export interface PlannedBlock {
   readonly isStart: boolean;
 }
 
+/** For one region after the other. */
+const offsets = new Offsets();
+
 /**
  * Blocks in the order of their offsets; undefined when the first one has gone.
  * @param ends Offsets that the region leaves to another one, unless it starts there.
@@ -42,39 +46,38 @@ export function planRegion(
   start: number,
   is64: boolean,
   isHot: (offset: number) => boolean,
-  ends: (offset: number) => boolean = () => false,
+  ends?: (offset: number) => boolean,
 ): PlannedBlock[] | undefined {
-  const insns = new Map<number, Insn>();
-  const leaders = new Set<number>([start]);
-  const entries = new Set<number>([start]);
-  const queue = [start];
+  const queue: number[] = [];
   let total = 0;
   const lead = (offset: number) => {
-    if (leaders.has(offset) || leaders.size >= MAX_BLOCKS) return;
-    leaders.add(offset);
+    if (offsets.isLeader(offset) || offsets.leaders.length >= MAX_BLOCKS) return;
+    offsets.addLeader(offset);
     queue.push(offset);
   };
   const leadFromOutside = (offset: number) => {
-    entries.add(offset);
     lead(offset);
+    if (offsets.isLeader(offset)) offsets.addEntry(offset);
   };
   /** Takes over the decoded instructions at `offset`. */
   const take = (offset: number): boolean => {
     const block = page.at(offset);
     if (block === undefined) return false;
     for (const insn of block.insns) {
-      if (insn.offset !== start && ends(insn.offset)) break;
-      insns.set(insn.offset, insn);
+      if (ends !== undefined && insn.offset !== start && ends(insn.offset)) break;
+      offsets.add(insn);
     }
-    return insns.has(offset);
+    return offsets.at(offset) !== undefined;
   };
+  offsets.clear();
+  leadFromOutside(start);
   while (queue.length > 0 && total < MAX_INSNS) {
     let offset = queue.pop()!;
     take(offset);
     // The interpreter does not count the blocks behind STI: they begin in its shadow.
     let follows = false;
     for (let count = 0; count < MAX_BLOCK_INSNS; count++) {
-      const insn = insns.get(offset);
+      const insn = offsets.at(offset);
       if (insn === undefined) {
         if (!(follows || isHot(offset)) || !take(offset)) break;
         continue;
@@ -82,27 +85,26 @@ export function planRegion(
       total++;
       const { next } = insn;
       if (isBranch(insn, is64)) {
-        const { mnemonic, operands } = insn.row!;
-        if (operands[0]?.startsWith("J") && isHot(targetOf(insn))) {
-          if (mnemonic === "call") leadFromOutside(targetOf(insn));
+        if (hasTarget(insn) && isHot(targetOf(insn))) {
+          if (insn.row!.mnemonic === "call") leadFromOutside(targetOf(insn));
           else lead(targetOf(insn));
         }
-        if (mnemonic === "call" && isHot(next)) leadFromOutside(next);
+        if (insn.row!.mnemonic === "call" && isHot(next)) leadFromOutside(next);
         if (!isConditional(insn)) break;
       } else if (emissionOf(insn, is64) === undefined) {
         // It is entered again behind the instruction that is interpreted.
-        if (next < PAGE && (insns.has(next) || take(next))) leadFromOutside(next);
+        if (next < PAGE && (offsets.at(next) !== undefined || take(next))) leadFromOutside(next);
         break;
       }
-      if (next >= PAGE || leaders.has(next)) break;
+      if (next >= PAGE || offsets.isLeader(next)) break;
       follows = insn.row!.mnemonic === "sti";
       offset = next;
     }
   }
-  const blocks = [...leaders].sort((a, b) => a - b)
+  const blocks = offsets.leaders.sort((a, b) => a - b)
     .map((offset) => ({
-      ...blockAt(offset, insns, leaders, is64),
-      isEntry: entries.has(offset),
+      ...blockAt(offset, is64),
+      isEntry: offsets.isEntry(offset),
       isStart: offset === start,
     }))
     .filter(({ insns }) => insns.length > 0);
@@ -110,16 +112,11 @@ export function planRegion(
 }
 
 /** The block that begins at a leader. */
-function blockAt(
-  start: number,
-  all: ReadonlyMap<number, Insn>,
-  leaders: ReadonlySet<number>,
-  is64: boolean,
-): Omit<PlannedBlock, "isEntry" | "isStart"> {
+function blockAt(start: number, is64: boolean): Omit<PlannedBlock, "isEntry" | "isStart"> {
   const insns: Insn[] = [];
   for (let offset = start; insns.length < MAX_BLOCK_INSNS;) {
-    const insn = all.get(offset);
-    if (insn === undefined || (offset !== start && leaders.has(offset))) break;
+    const insn = offsets.at(offset);
+    if (insn === undefined || (offset !== start && offsets.isLeader(offset))) break;
     insns.push(insn);
     if (isBranch(insn, is64)) {
       if (!isConditional(insn)) {

@@ -47,7 +47,7 @@ export function regionCode(
   is64: boolean,
   index: number,
   siteOf: SiteOf,
-  isSplit: IsSplit = () => false,
+  isSplit?: IsSplit,
   tailOf: TailOf = () => undefined,
 ): RegionCode {
   return new RegionWriter(blocks, is64, index, siteOf, isSplit, tailOf).write();
@@ -59,7 +59,7 @@ class RegionWriter implements Ways {
   readonly #e: Emitter;
   readonly #blocks: readonly PlannedBlock[];
   readonly #siteOf: SiteOf;
-  readonly #isSplit: IsSplit;
+  readonly #isSplit: IsSplit | undefined;
   readonly #tailOf: TailOf;
   readonly #structure: Structure;
   readonly #positions: ReadonlyMap<number, number>;
@@ -78,7 +78,7 @@ class RegionWriter implements Ways {
     is64: boolean,
     index: number,
     siteOf: SiteOf,
-    isSplit: IsSplit,
+    isSplit: IsSplit | undefined,
     tailOf: TailOf,
   ) {
     this.index = index;
@@ -208,7 +208,7 @@ class RegionWriter implements Ways {
 
   #writeBlock(position: number): void {
     const block = this.#blocks[position];
-    const accesses = block.insns.some(this.#isSplit)
+    const accesses = this.#isSplit !== undefined && block.insns.some(this.#isSplit)
       ? []
       : groupAccesses(block.insns, this.#e.is64);
     const before = this.#current;

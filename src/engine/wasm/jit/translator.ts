@@ -249,7 +249,7 @@ export class Translator {
         is64,
         (offset) => (page.at(offset)?.entries ?? 0) >= warm,
         // From the middle of a loop it goes to the loop's own region.
-        (offset) => inside && page.at(offset)?.region !== undefined,
+        inside ? (offset) => page.at(offset)?.region !== undefined : undefined,
       );
       if (blocks === undefined) continue;
       const sites: number[] = [];
@@ -260,7 +260,9 @@ export class Translator {
         is64,
         this.#nextIndex + made.length,
         (insn) => this.#site(insn, sites),
-        ({ offset }) => (page.crossings.get(offset) ?? 0) >= CROSSINGS,
+        page.crossings.size === 0
+          ? undefined
+          : ({ offset }) => (page.crossings.get(offset) ?? 0) >= CROSSINGS,
         (insn) => this.#tail(page, insn, tails),
       );
       functions.push(code);
