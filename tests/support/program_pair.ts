@@ -4,14 +4,14 @@
  * 4 KiB that a test can take away or send elsewhere; every exception's handler halts.
  */
 
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { gpa } from "../../src/base/u64.ts";
 import { long64State } from "../../src/cpu/modes.ts";
 import { CpuState, State, STATE_BYTES } from "../../src/cpu/state.ts";
 import { ExitCode } from "../../src/engine/engine.ts";
 import { CodeSize } from "../../src/engine/wasm/cpu.ts";
-import { Decoded, Decoder } from "../../src/engine/wasm/decode/decoder.ts";
-import { Insn } from "../../src/engine/wasm/insn.ts";
+import { Decoder } from "../../src/engine/wasm/decode/decoder.ts";
+import type { Insn } from "../../src/engine/wasm/insn.ts";
 import type { WasmEngine, WasmEngineOptions } from "../../src/engine/wasm/wasm_engine.ts";
 import { GuestMemory } from "../../src/memory/guest_memory.ts";
 import { type RecordingBus, runToHalt, wasmEngine } from "./wasm_guest.ts";
@@ -47,9 +47,8 @@ export function decodeAll(
   const decoder = new Decoder();
   const insns: Insn[] = [];
   for (let at = 0; at < bytes.length;) {
-    const insn = new Insn();
-    const decoded = decoder.decode(bytes, at, bytes.length, offset + at, codeSize, insn);
-    assertEquals(decoded, Decoded.OK, `no instruction at ${at}`);
+    const insn = decoder.decode(bytes, at, bytes.length, offset + at, codeSize);
+    assert(insn !== undefined, `no instruction at ${at}`);
     insns.push(insn);
     at = insn.next - offset;
   }

@@ -5,9 +5,8 @@ import { flat32State, long64State, realModeState } from "../../src/cpu/modes.ts"
 import { type CpuState, Seg, SegField, State } from "../../src/cpu/state.ts";
 import type { Cpu } from "../../src/engine/wasm/cpu.ts";
 import { Word } from "../../src/engine/wasm/cpu.ts";
-import { Decoded, Decoder } from "../../src/engine/wasm/decode/decoder.ts";
+import { Decoder } from "../../src/engine/wasm/decode/decoder.ts";
 import { GUEST_EXCEPTION } from "../../src/engine/wasm/exception.ts";
-import { Insn } from "../../src/engine/wasm/insn.ts";
 import { updateModes } from "../../src/engine/wasm/modes.ts";
 import type { WasmEngine } from "../../src/engine/wasm/wasm_engine.ts";
 import { GuestMemory } from "../../src/memory/guest_memory.ts";
@@ -35,7 +34,6 @@ export class SystemRig {
   /** What the clock says, in nanoseconds. */
   nowNs = 0;
   readonly #decoder = new Decoder();
-  readonly #insn = new Insn();
 
   constructor(mode: RigMode) {
     this.memory.writeU64(gpa(TABLES), BigInt(TABLES + 0x1000 | 7));
@@ -54,10 +52,9 @@ export class SystemRig {
     const code = Uint8Array.from(bytes.split(" "), (byte) => parseInt(byte, 16));
     const { cpu } = this;
     const { codeSize } = cpu;
-    const insn = this.#insn;
     const offset = cpu.s[Word.RIP] & 4095;
-    const decoded = this.#decoder.decode(code, 0, code.length, offset, codeSize, insn);
-    if (decoded !== Decoded.OK) throw new Error(`Cannot decode ${bytes}: more bytes expected`);
+    const insn = this.#decoder.decode(code, 0, code.length, offset, codeSize);
+    if (insn === undefined) throw new Error(`Cannot decode ${bytes}: more bytes expected`);
     cpu.codeBaseLo = cpu.s[Word.RIP] & -4096;
     cpu.codeBaseHi = cpu.s[Word.RIP + 1];
     cpu.budget = 100_000;

@@ -2,8 +2,8 @@
 
 import type { Gfn } from "../../base/u64.ts";
 import { CodeSize } from "./cpu.ts";
-import { Decoded, Decoder } from "./decode/decoder.ts";
-import { Insn } from "./insn.ts";
+import { Decoder } from "./decode/decoder.ts";
+import type { Insn } from "./insn.ts";
 import type { Region } from "./jit/region.ts";
 
 /** Bytes of a page. */
@@ -198,13 +198,8 @@ export class CodeCache {
     const base = code.page * PAGE;
     const insns: Insn[] = [];
     for (let at = offset; at < PAGE && insns.length < code.maxInsns;) {
-      const insn = new Insn();
-      const end = base + PAGE;
-      if (
-        this.decoder.decode(this.#ram, base + at, end, at, codeSize, insn) === Decoded.MORE
-      ) {
-        break;
-      }
+      const insn = this.decoder.decode(this.#ram, base + at, base + PAGE, at, codeSize);
+      if (insn === undefined) break;
       insns.push(insn);
       if (insn.ends) break;
       at = insn.next;

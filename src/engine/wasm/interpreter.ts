@@ -8,7 +8,6 @@ import { Activity } from "../activity.ts";
 import { Block, type CodePage } from "./block.ts";
 import { Attention, type Cpu, Flag, Word } from "./cpu.ts";
 import { afterStep, beforeStep } from "./debug.ts";
-import { Decoded } from "./decode/decoder.ts";
 import { deliverException, deliverInjected, deliverInterrupt } from "./delivery.ts";
 import { FaultClass, GUEST_EXCEPTION, Vector } from "./exception.ts";
 import type { GuestMmu } from "./guest_mmu.ts";
@@ -231,14 +230,12 @@ export class Interpreter {
   ): Block {
     const bytes = this.#bytes;
     const { code: cache } = this.#guest;
-    const insn = new Insn();
     const have = Math.min(PAGE - offset, MAX_INSN);
     cpu.paging.fetch(lo, hi, have, bytes, 0);
-    if (cache.decoder.decode(bytes, 0, have, offset, cpu.codeSize, insn) === Decoded.OK) {
-      return new Block([insn]);
-    }
+    const whole = cache.decoder.decode(bytes, 0, have, offset, cpu.codeSize);
+    if (whole !== undefined) return new Block([whole]);
     this.#fetchNext(cpu, lo, hi, MAX_INSN - have, have);
-    cache.decoder.decode(bytes, 0, MAX_INSN, offset, cpu.codeSize, insn);
+    const insn = cache.decoder.decode(bytes, 0, MAX_INSN, offset, cpu.codeSize)!;
     const tail = bytes.slice(have, insn.next - offset);
     if (code === undefined) return new Block([insn]);
     return cache.keepCrossing(code, new Block([insn], code, tail));

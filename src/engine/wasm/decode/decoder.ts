@@ -2,32 +2,26 @@
 
 import { Seg } from "../../../cpu/state.ts";
 import { CodeSize, Word } from "../cpu.ts";
-import { EaKind, type Handler, IMM, type Insn, MEM, NONE } from "../insn.ts";
-import { guardOf, tooLong, undefinedOpcode } from "./guards.ts";
+import { EaKind, type Handler, IMM, Insn, MEM, NONE } from "../insn.ts";
+import { tooLong, undefinedOpcode } from "./guards.ts";
 import { type Encoding, findEncoding, handlerFor, hasModrm, OpcodeMap } from "./opcode_map.ts";
-import { type Operand, parseOperands, sizeOf } from "./operands.ts";
+import { type Operand, sizeOf } from "./operands.ts";
 
 /** The longest instruction (SDM 2A §2.3.11). */
 const MAX_BYTES = 15;
 
-/** What `decode` found. */
-export const Decoded = {
-  OK: 0,
-  /** The bytes end before the instruction does. */
-  MORE: 1,
-} as const;
-export type Decoded = typeof Decoded[keyof typeof Decoded];
-
 /** 16-bit addressing: base and index by ModRM.rm (SDM 2A table 2-1). */
 const BASE16 = [3, 3, 5, 5, 6, 7, 5, 3];
 const INDEX16 = [6, 7, 6, 7, NONE, NONE, NONE, NONE];
+
+/** The prefix that VEX.pp stands for, where that is F3 or F2. */
+const VEX_REP = [0, 0, 0xf3, 0xf2];
 
 /** Thrown inside the decoder when the bytes end. */
 const OUT_OF_BYTES = { name: "out of bytes" };
 
 /** Decodes one instruction after another; one decoder serves all vCPUs. */
 export class Decoder {
-  readonly #operands = new Map<Encoding, readonly Operand[]>();
   #bytes: Uint8Array = new Uint8Array(0);
   #at = 0;
   #end = 0;
@@ -44,7 +38,7 @@ export class Decoder {
 
   /**
    * Decodes the instruction at `bytes[start]`. Whatever stands there gives an instruction: what is
-   * none raises #UD when it is executed.
+   * none raises #UD when it is executed. Undefined when the bytes end before the instruction does.
    * @param end End of the bytes that may be read.
    * @param offset What `Insn.offset` is to be.
    */
@@ -54,41 +48,27 @@ export class Decoder {
     end: number,
     offset: number,
     codeSize: CodeSize,
-    insn: Insn,
-  ): Decoded {
+  ): Insn | undefined {
     this.#bytes = bytes;
     this.#at = start;
     this.#end = Math.min(end, start + MAX_BYTES);
     this.#is64 = codeSize === CodeSize.BITS64;
-    this.#insn = insn;
+    const insn = this.#insn = new Insn();
     insn.offset = offset;
     try {
       this.#decode(codeSize);
     } catch (error) {
       if (error !== OUT_OF_BYTES) throw error;
-      if (end < start + MAX_BYTES) return Decoded.MORE;
+      if (end < start + MAX_BYTES) return undefined;
       this.#refuse(tooLong);
     }
     insn.next = offset + (this.#at - start);
     if (insn.ripRelative) this.#relativeToPage();
-    return Decoded.OK;
+    return insn;
   }
 
   #decode(codeSize: CodeSize): void {
     const insn = this.#insn;
-    insn.rep = 0;
-    insn.lock = false;
-    insn.ripRelative = false;
-    insn.isMem = false;
-    insn.memSize = 0;
-    insn.memWrite = false;
-    insn.src2 = 0;
-    insn.imm2 = 0;
-    insn.immLo = 0;
-    insn.immHi = 0;
-    insn.seg = Seg.DS;
-    insn.base = NONE;
-    insn.index = NONE;
     this.#rex = 0;
     this.#vex = false;
     this.#invalid = false;
@@ -194,7 +174,7 @@ export class Decoder {
     this.#rex = 0x40 | rex;
     this.#vex = true;
     insn.vvvv = ~last >>> 3 & (this.#is64 ? 15 : 7);
-    insn.rep = [0, 0, 0xf3, 0xf2][last & 3];
+    insn.rep = VEX_REP[last & 3];
     this.#operandSize66 = (last & 3) === 1;
     // Vector lengths other than 128 and unknown maps belong to instructions that are not here.
     if (bad || (last & 4) !== 0 || map < 1 || map > 3) this.#invalid = true;
@@ -207,14 +187,8 @@ export class Decoder {
     insn.row = row;
     insn.ends = row.ends === true;
     insn.opSize = this.#operandSize(encoding, codeSize);
-    let operands = this.#operands.get(encoding);
-    if (operands === undefined) {
-      operands = parseOperands(row);
-      this.#operands.set(encoding, operands);
-    }
     if (encoding.hasModrm) this.#readModrm(row.form === "mod-ignored");
-    insn.dst = 0;
-    insn.src = 0;
+    const { operands } = encoding;
     for (let i = 0; i < operands.length; i++) {
       this.#operand(operands[i], i, row.reads === true, opcode);
     }
@@ -222,15 +196,11 @@ export class Decoder {
     if (row.memSize !== undefined) insn.memSize = row.memSize;
     if (insn.isMem) this.#chooseAddressing();
     // VEX.vvvv that names no operand must say register 0 (SDM 2A §2.3.5.6).
-    if (this.#vex && insn.vvvv !== 0 && !operands.some(({ letter }) => letter === "B")) {
-      this.#invalid = true;
-    }
+    if (this.#vex && insn.vvvv !== 0 && !encoding.usesVvvv) this.#invalid = true;
     const lockable = row.lock === true && insn.dst === MEM;
     if (this.#invalid || (insn.lock && !lockable)) return this.#refuse(undefinedOpcode);
-    const wideOperands = operands.some(({ size }) => size === "y") &&
-      !operands.some(({ size }) => size === "v");
-    const handler = handlerFor(row, wideOperands ? (this.#wide === 1 ? 8 : 4) : insn.opSize);
-    this.#setHandler(handler, guardOf(encoding));
+    const handler = handlerFor(row, encoding.sizedByW ? (this.#wide === 1 ? 8 : 4) : insn.opSize);
+    this.#setHandler(handler, encoding.guard);
   }
 
   #setHandler(handler: Handler, guard: Handler | undefined): void {

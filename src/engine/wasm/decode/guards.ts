@@ -3,7 +3,7 @@
 import type { Cpu } from "../cpu.ts";
 import { Vector } from "../exception.ts";
 import type { Handler, Insn } from "../insn.ts";
-import type { Encoding } from "./opcode_map.ts";
+import type { Row } from "../isa/row.ts";
 
 /** #UD, for what is no instruction. */
 export function undefinedOpcode(cpu: Cpu): void {
@@ -40,8 +40,8 @@ function vex(cpu: Cpu, insn: Insn): void {
   insn.inner(cpu, insn);
 }
 
-/** What comes before instructions of this encoding, or undefined. */
-export function guardOf({ row, vex: isVex }: Encoding): Handler | undefined {
+/** What comes before instructions of a line of the instruction table, or undefined. */
+export function guardOf(row: Row, isVex: boolean): Handler | undefined {
   if (row.cpl0 === true) return privileged;
   if (isVex) return vex;
   switch (row.unit) {

@@ -3,6 +3,8 @@
 import type { BySize, Row } from "../isa/row.ts";
 import type { Handler } from "../insn.ts";
 import { ROWS } from "../isa/table.ts";
+import { guardOf } from "./guards.ts";
+import { type Operand, parseOperands } from "./operands.ts";
 
 /** Opcode maps. */
 export const OpcodeMap = { ONE_BYTE: 0, TWO_BYTE: 1, MAP_38: 2, MAP_3A: 3 } as const;
@@ -27,6 +29,13 @@ export interface Encoding {
   readonly hasModrm: boolean;
   /** The opcode's low three bits are a register. */
   readonly plusR: boolean;
+  readonly operands: readonly Operand[];
+  /** One of them is the register that VEX.vvvv names. */
+  readonly usesVvvv: boolean;
+  /** Whether there are 64 bits of it depends on REX.W alone. */
+  readonly sizedByW: boolean;
+  /** What comes before the handler. */
+  readonly guard: Handler | undefined;
 }
 
 /**
@@ -80,7 +89,25 @@ export function parseEncoding(row: Row): Encoding {
       );
     }
   }
-  return { row, map, opcode, vex, prefix, w, digit, modrm, modrmMask, hasModrm, plusR };
+  const operands = parseOperands(row);
+  return {
+    row,
+    map,
+    opcode,
+    vex,
+    prefix,
+    w,
+    digit,
+    modrm,
+    modrmMask,
+    hasModrm,
+    plusR,
+    operands,
+    usesVvvv: operands.some(({ letter }) => letter === "B"),
+    sizedByW: operands.some(({ size }) => size === "y") &&
+      !operands.some(({ size }) => size === "v"),
+    guard: guardOf(row, vex),
+  };
 }
 
 const MANDATORY: ReadonlySet<string> = new Set(["66", "f2", "f3"]);
@@ -128,13 +155,13 @@ function conditions(encoding: Encoding): number {
     Number(row.mode !== undefined);
 }
 
+/** By slot: whether a ModRM byte follows the opcode, for whatever stands there, and with VEX. */
+const MODRM = SLOTS.map((slot) => slot.find(({ vex }) => !vex)?.hasModrm === true);
+const VEX_MODRM = SLOTS.map((slot) => slot.find(({ vex }) => vex)?.hasModrm === true);
+
 /** True when a ModRM byte follows the opcode, for whatever stands there. */
 export function hasModrm(map: number, opcode: number, vex: boolean): boolean {
-  const slot = SLOTS[map << 8 | opcode];
-  for (let i = 0; i < slot.length; i++) {
-    if (slot[i].vex === vex) return slot[i].hasModrm;
-  }
-  return false;
+  return (vex ? VEX_MODRM : MODRM)[map << 8 | opcode];
 }
 
 /**

@@ -4,7 +4,7 @@ import { assertEquals } from "@std/assert";
 import { CodeSize } from "../../../../../src/engine/wasm/cpu.ts";
 import { Decoder } from "../../../../../src/engine/wasm/decode/decoder.ts";
 import { type Encoding, parseEncoding } from "../../../../../src/engine/wasm/decode/opcode_map.ts";
-import { Insn } from "../../../../../src/engine/wasm/insn.ts";
+import type { Insn } from "../../../../../src/engine/wasm/insn.ts";
 import { ROWS } from "../../../../../src/engine/wasm/isa/table.ts";
 import { isBranch } from "../../../../../src/engine/wasm/jit/emit/branch.ts";
 import { emissionOf, EMITTED } from "../../../../../src/engine/wasm/jit/emit/table.ts";
@@ -103,15 +103,13 @@ function decodeAll(parts: readonly (readonly number[])[], codeSize: CodeSize): I
   const decoder = new Decoder();
   let offset = AT;
   return parts.filter((part) => part.length > 0).map((part) => {
-    const insn = new Insn();
-    decoder.decode(
+    const insn = decoder.decode(
       Uint8Array.from([...part, ...new Array(16).fill(0x90)]),
       0,
       16 + part.length,
       offset,
       codeSize,
-      insn,
-    );
+    )!;
     offset = insn.next;
     return insn;
   });

@@ -1,9 +1,8 @@
 /** One vCPU that executes single instructions on registers and a page of memory that a test fills. */
 
 import { CodeSize, Cpu, type CpuParts, Word } from "../../../../../../src/engine/wasm/cpu.ts";
-import { Decoded, Decoder } from "../../../../../../src/engine/wasm/decode/decoder.ts";
+import { Decoder } from "../../../../../../src/engine/wasm/decode/decoder.ts";
 import { GUEST_EXCEPTION } from "../../../../../../src/engine/wasm/exception.ts";
-import { Insn } from "../../../../../../src/engine/wasm/insn.ts";
 import { entryAt, TlbSet } from "../../../../../../src/engine/wasm/tlb.ts";
 import { X87 } from "../../../../../../src/engine/wasm/x87_state.ts";
 
@@ -20,7 +19,6 @@ export class SimdRig {
   /** The page at `PAGE_AT`. */
   readonly page: Uint8Array = new Uint8Array(4096);
   readonly #decoder = new Decoder();
-  readonly #insn = new Insn();
 
   constructor() {
     // The instructions under test reach neither devices nor page tables nor CPUID.
@@ -47,10 +45,10 @@ export class SimdRig {
   /** Executes the instruction that `bytes` begin with; the vector of the exception, or -1. */
   run(...bytes: readonly number[]): number {
     const code = Uint8Array.from(bytes);
-    const decoded = this.#decoder.decode(code, 0, code.length, 0, CodeSize.BITS64, this.#insn);
-    if (decoded !== Decoded.OK) throw new Error(`Cannot decode ${bytes}: more bytes expected`);
+    const insn = this.#decoder.decode(code, 0, code.length, 0, CodeSize.BITS64);
+    if (insn === undefined) throw new Error(`Cannot decode ${bytes}: more bytes expected`);
     try {
-      this.#insn.exec(this.cpu, this.#insn);
+      insn.exec(this.cpu, insn);
       return -1;
     } catch (error) {
       if (error !== GUEST_EXCEPTION) throw error;
