@@ -5,6 +5,7 @@ import { CodeSize } from "./cpu.ts";
 import { Decoder } from "./decode/decoder.ts";
 import type { Insn } from "./insn.ts";
 import type { Region } from "./jit/region.ts";
+import { OffsetSet } from "./offset_set.ts";
 
 /** Bytes of a page. */
 const PAGE = 4096;
@@ -79,7 +80,7 @@ export class CodePage {
    */
   readonly crossings = new Map<number, number>();
   /** Offsets of the instructions that are part of some region. */
-  readonly translated = new Set<number>();
+  readonly translated = new OffsetSet();
 
   constructor(page: number, gfn: Gfn, codeSize: CodeSize) {
     this.page = page;

@@ -130,14 +130,28 @@ function blockAt(start: number, is64: boolean): Omit<PlannedBlock, "isEntry" | "
   return { offset: start, insns, steps: false, falls: true };
 }
 
+/** Positions of blocks by their offsets. */
+export function positionsOf(blocks: readonly PlannedBlock[]): Map<number, number> {
+  const positions = new Map<number, number>();
+  for (let i = 0; i < blocks.length; i++) positions.set(blocks[i].offset, i);
+  return positions;
+}
+
 /** By block: where each of its branches within the region leads, and where it goes on, by position. */
-export function successorsOf(blocks: readonly PlannedBlock[]): number[][] {
-  const positions = new Map(blocks.map(({ offset }, position) => [offset, position]));
+export function successorsOf(
+  blocks: readonly PlannedBlock[],
+  positions: ReadonlyMap<number, number>,
+): number[][] {
   return blocks.map(({ insns, falls, steps }) => {
-    const branches = steps ? insns.slice(0, -1) : insns;
-    const offsets = branches.filter(({ row }) => row?.operands[0]?.startsWith("J")).map(targetOf);
-    if (falls) offsets.push(insns[insns.length - 1].next);
-    return offsets.map((offset) => positions.get(offset)).filter((to) => to !== undefined);
+    const found: number[] = [];
+    const add = (offset: number) => {
+      const to = positions.get(offset);
+      if (to !== undefined) found.push(to);
+    };
+    const end = steps ? insns.length - 1 : insns.length;
+    for (let i = 0; i < end; i++) if (hasTarget(insns[i])) add(targetOf(insns[i]));
+    if (falls) add(insns[insns.length - 1].next);
+    return found;
   });
 }
 

@@ -3,7 +3,7 @@
 import type { Insn } from "../insn.ts";
 import { type Access, groupAccesses } from "./accesses.ts";
 import { Emitter, regionFunction } from "./emitter.ts";
-import { emitBranch, isBranch, isConditional, type Ways } from "./emit/branch.ts";
+import { emitBranch, isBranch, isConditional, isReturn, type Ways } from "./emit/branch.ts";
 import { emissionOf, widthOf } from "./emit/table.ts";
 import { Memory } from "./code_writer.ts";
 import { FlagLiveness, wantedFlags } from "./flag_liveness.ts";
@@ -11,7 +11,7 @@ import { FETCHED_SITE, Jit, Status, TAIL_BYTES, TAIL_SITE, TAILS_AT } from "./la
 import { Local } from "./locals.ts";
 import type { FunctionCode } from "./module_writer.ts";
 import { Op } from "./opcodes.ts";
-import { crosses, type PlannedBlock, successorsOf } from "./plan.ts";
+import { crosses, type PlannedBlock, positionsOf, successorsOf } from "./plan.ts";
 import { NO_BLOCK, type Structure, structureOf } from "./structure.ts";
 
 /** The depths, in WebAssembly blocks, of what is around all of a region's blocks. */
@@ -87,13 +87,12 @@ class RegionWriter implements Ways {
     this.#siteOf = siteOf;
     this.#isSplit = isSplit;
     this.#tailOf = tailOf;
-    const positions = blocks.map((_, position) => position);
+    this.#positions = positionsOf(blocks);
     this.#structure = structureOf({
-      successors: successorsOf(blocks),
+      successors: successorsOf(blocks, this.#positions),
       start: blocks.findIndex(({ isStart }) => isStart),
-      wanted: positions.filter((position) => blocks[position].isEntry),
+      wanted: [...blocks.keys()].filter((position) => blocks[position].isEntry),
     });
-    this.#positions = new Map(positions.map((position) => [blocks[position].offset, position]));
     this.#flags = new FlagLiveness(blocks, this.#positions, this.#structure, is64);
   }
 
@@ -271,7 +270,7 @@ class RegionWriter implements Ways {
 
   /** Whether there are returns, which may lead to any entry. */
   #returns(): boolean {
-    return this.#blocks.some(({ insns }) => insns.some(({ row }) => row?.mnemonic === "ret"));
+    return this.#blocks.some(({ insns }) => insns.some(isReturn));
   }
 
   /** Leaves unless the budget suffices for all that can run before this is asked again. */
@@ -324,6 +323,7 @@ function emitBlock(
   let ended = false;
   for (let i = 0; i < insns.length; i++) {
     const insn = insns[i];
+    const emission = isBranch(insn, e.is64) ? undefined : emissionOf(insn, e.is64);
     e.insn = insn;
     e.done = i;
     e.flagsWanted = wanted[i];
@@ -334,10 +334,10 @@ function emitBlock(
     if (stepped) {
       exitToStep(e, crosses(insn) ? FETCHED_SITE : siteOf(insn));
       ended = true;
-    } else if (isBranch(insn, e.is64)) {
+    } else if (emission === undefined) {
       emitBranch(e, ways);
       ended = !isConditional(insn);
-    } else emissionOf(insn, e.is64)!.emit(e, widthOf(insn));
+    } else emission.emit(e, widthOf(insn));
   }
   if (!ended) ways.goTo(next);
 }

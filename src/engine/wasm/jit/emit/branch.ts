@@ -73,6 +73,11 @@ export function isConditional(insn: Insn): boolean {
   return branchOf(insn.row!) === Branch.CONDITIONAL;
 }
 
+/** Whether it may lead to any entry. */
+export function isReturn({ row }: Insn): boolean {
+  return row !== undefined && branchOf(row) === Branch.RETURN;
+}
+
 /** Emits the branch. A conditional one leaves what follows to be emitted behind it. */
 export function emitBranch(e: Emitter, ways: Ways): void {
   const { insn } = e;
