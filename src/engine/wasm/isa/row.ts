@@ -99,8 +99,12 @@ export function row(
 export function perRow<T extends object | string | number | boolean>(
   find: (row: Row) => T,
 ): (row: Row) => T {
-  const found: (T | undefined)[] = [];
-  return (row) => found[row.number] ??= find(row);
+  // Made when all lines are there. All such tables are of one kind for V8, and none ever grows.
+  let found: (T | undefined)[] | undefined;
+  return (row) => {
+    found ??= new Array<T | undefined>(lines).fill(undefined);
+    return found[row.number] ??= find(row);
+  };
 }
 
 /** Handlers for operand sizes of 16, 32 and 64 bits. */
