@@ -5,7 +5,11 @@ import { gpa } from "../../../../../src/base/u64.ts";
 import { type CpuState, Reg, State } from "../../../../../src/cpu/state.ts";
 import { groupAccesses } from "../../../../../src/engine/wasm/jit/accesses.ts";
 import { FlagLiveness, wantedFlags } from "../../../../../src/engine/wasm/jit/flag_liveness.ts";
-import { type PlannedBlock, successorsOf } from "../../../../../src/engine/wasm/jit/plan.ts";
+import {
+  type PlannedBlock,
+  positionsOf,
+  successorsOf,
+} from "../../../../../src/engine/wasm/jit/plan.ts";
 import { structureOf } from "../../../../../src/engine/wasm/jit/structure.ts";
 import { code, DATA_AT, decodeAll, mapPage, runBoth } from "../../../../support/program_pair.ts";
 
@@ -68,8 +72,9 @@ function seenAtEnds(...blocks: readonly (readonly string[])[]): boolean[] {
       isStart: position === 0,
     };
   });
-  const positions = new Map(planned.map((block, position) => [block.offset, position]));
-  const structure = structureOf({ successors: successorsOf(planned), start: 0, wanted: [] });
+  const positions = positionsOf(planned);
+  const successors = successorsOf(planned, positions);
+  const structure = structureOf({ successors, start: 0, wanted: [] });
   const liveness = new FlagLiveness(planned, positions, structure, true);
   return planned.map((_, position) => liveness.atEnd(position));
 }
