@@ -26,7 +26,7 @@ const OFFSET = 4095;
 /** Jumps that are remembered one by one until the next flush. */
 const MAX_JUMPS = 16384;
 /** Instructions across pages that are remembered until then. */
-const MAX_TAILS = 1024;
+const MAX_KNOWN_TAILS = 1024;
 /** Entries of the jump cache, and words of each. */
 const JUMPS = 1 << JUMP_BITS;
 const JUMP_WORDS = JUMP_BYTES / 4;
@@ -50,7 +50,7 @@ export class CodeTlb {
   readonly #jumpPages = new Uint8Array(1 << PAGE_BITS);
   #hasJumps = false;
   /** Words at `TAILS_AT` that are not empty. */
-  readonly #tails = new Int32Array(MAX_TAILS);
+  readonly #tails = new Int32Array(MAX_KNOWN_TAILS);
   #tailCount = 0;
   /** How often they have been forgotten: what was fetched before may be something else by now. */
   tailsForgotten = 0;
@@ -133,7 +133,7 @@ export class CodeTlb {
    * the page at `hi:lo`: see `TAILS_AT`.
    */
   addTail(number: number, lo: number, hi: number): void {
-    if (this.#tailCount === MAX_TAILS) this.forgetTails();
+    if (this.#tailCount === MAX_KNOWN_TAILS) this.forgetTails();
     const s = this.#s;
     const at = (TAILS_AT + number * TAIL_BYTES) / 4;
     s[at] = lo | 1;

@@ -62,8 +62,7 @@ export function updateDebug(cpu: Cpu): void {
 
 /** Whether instructions run one by one: after a change of RFLAGS.TF or RF. */
 export function updateStepping(cpu: Cpu): void {
-  const { s } = cpu;
-  cpu.stepping = (s[Word.RFLAGS] & (Flag.TF | Flag.RF)) !== 0 || (s[DR7] & Dr7.ENABLES) !== 0;
+  cpu.stepping = (cpu.s[Word.RFLAGS] & Flag.RF) !== 0 || stepsRepetitions(cpu);
 }
 
 /**
@@ -72,7 +71,7 @@ export function updateStepping(cpu: Cpu): void {
  */
 export function stepsRepetitions(cpu: Cpu): boolean {
   const { s } = cpu;
-  return cpu.stepping && ((s[Word.RFLAGS] & Flag.TF) !== 0 || (s[DR7] & Dr7.ENABLES) !== 0);
+  return (s[Word.RFLAGS] & Flag.TF) !== 0 || (s[DR7] & Dr7.ENABLES) !== 0;
 }
 
 /** Before an instruction that is stepped: raises #DB for a breakpoint at it (SDM 3B §17.3.1.1). */
