@@ -12,23 +12,23 @@ timed() {
 }
 ash_loop() {
   i=0 sum=0
-  while [ $i -lt 8000 ]; do
+  while [ $i -lt 24000 ]; do
     i=$((i + 1))
     sum=$((sum + i * 3 % 7))
   done
   echo $sum
 }
 # Busybox itself is the data that there is.
-head -c 500000 /bin/busybox >/tmp/data
+data=/bin/busybox
 timed loop work loop
 timed crc32 work crc32
 timed quicksort work quicksort
 timed matmul work matmul
 timed bytecode work bytecode
-timed sha256sum sha256sum /bin/busybox
-timed gzip gzip -c /tmp/data
+timed sha256sum sha256sum $data $data $data $data $data $data $data $data $data $data
+timed gzip gzip -c $data
 timed ash ash_loop
-timed awk awk 'BEGIN { for (i = 0; i < 20000; i++) { s = s + i * 2 % 7; t[i % 100] = s "" } print s }'
+timed awk awk 'BEGIN { for (i = 0; i < 40000; i++) { s = s + i * 2 % 7; t[i % 100] = s "" } print s }'
 timed fork work fork
 echo "all work is done"
 poweroff -f

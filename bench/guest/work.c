@@ -1,4 +1,7 @@
-/* Workloads that run in the guest and hardly need its kernel: `work NAME` prints a checksum. */
+/*
+ * Workloads that run in the guest and hardly need its kernel: `work NAME` prints a checksum. Each
+ * takes QEMU's TCG a second or so: it is its own code that is timed, not the start of its process.
+ */
 
 #include <stdint.h>
 #include <stdio.h>
@@ -18,7 +21,7 @@ static uint64_t next(void) {
 
 static uint64_t integer_loop(void) {
   uint64_t a = 1, b = 2;
-  for (uint32_t i = 0; i < 15000000; i++) {
+  for (uint32_t i = 0; i < 200000000; i++) {
     a = a * 5 + (b >> 3);
     b ^= a + i;
   }
@@ -35,7 +38,7 @@ static uint64_t crc32(void) {
   }
   for (size_t i = 0; i < sizeof data; i++) data[i] = next();
   uint32_t crc = ~0u;
-  for (int round = 0; round < 16; round++)
+  for (int round = 0; round < 128; round++)
     for (size_t i = 0; i < sizeof data; i++) crc = table[(crc ^ data[i]) & 255] ^ crc >> 8;
   return ~crc;
 }
@@ -60,13 +63,17 @@ static void sort(int32_t *low, int32_t *high) {
 static uint64_t quicksort(void) {
   enum { N = 1000000 };
   static int32_t numbers[N];
-  for (int i = 0; i < N; i++) numbers[i] = next();
-  sort(numbers, numbers + N - 1);
-  return (uint32_t)numbers[N / 2];
+  uint64_t medians = 0;
+  for (int round = 0; round < 5; round++) {
+    for (int i = 0; i < N; i++) numbers[i] = next();
+    sort(numbers, numbers + N - 1);
+    medians += (uint32_t)numbers[N / 2];
+  }
+  return medians;
 }
 
 static uint64_t matmul(void) {
-  enum { N = 220 };
+  enum { N = 320 };
   static double a[N][N], b[N][N], c[N][N];
   for (int i = 0; i < N; i++)
     for (int j = 0; j < N; j++) a[i][j] = i + j, b[i][j] = i - j;
@@ -83,7 +90,7 @@ static uint64_t matmul(void) {
 static uint64_t bytecode(void) {
   enum { ADD, XOR, SHIFT, DEC, LOOP, END };
   static const uint8_t program[] = {ADD, 1, 2, XOR, 2, 3, SHIFT, 3, 1, ADD, 3, 2, DEC, 0, 0, LOOP, 0, 0, END};
-  uint64_t r[4] = {3000000, 1, 2, 3};
+  uint64_t r[4] = {8000000, 1, 2, 3};
   const uint8_t *pc = program;
   for (;;) {
     switch (pc[0]) {
