@@ -139,14 +139,14 @@ export class CodePage {
     return dropped;
   }
 
-  /** The translations of all blocks are void. */
-  forgetRegions(): void {
+  /** The translations of all blocks are void, which count as interpreted `most` times at most. */
+  forgetRegions(most: number): void {
     this.retranslations++;
     this.translated.clear();
     for (const block of this.#blocks) {
       if (block === undefined) continue;
       block.region = undefined;
-      block.entries = 0;
+      block.entries = Math.min(block.entries, most);
     }
   }
 }

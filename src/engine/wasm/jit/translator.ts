@@ -187,7 +187,8 @@ export class Translator {
       }
       for (const number of region.tails) this.#tails.drop(number);
     }
-    page.forgetRegions();
+    // What was hot still is, most of it.
+    page.forgetRegions(this.#thresholdOf(page) >> 1);
     this.#dropped += regions.length;
     for (const { cpu } of this.#cpus) cpu.paging.code.forgetJumps();
   }
