@@ -21,7 +21,7 @@ static uint64_t next(void) {
 
 static uint64_t integer_loop(void) {
   uint64_t a = 1, b = 2;
-  for (uint32_t i = 0; i < 200000000; i++) {
+  for (uint32_t i = 0; i < 500000000; i++) {
     a = a * 5 + (b >> 3);
     b ^= a + i;
   }
