@@ -1,17 +1,23 @@
 /**
  * Translations of one vCPU's code: the decoded code of linear pages, and what translated code goes by
- * that is about linear addresses, too, and is forgotten with them: the jump cache, and which
- * instructions across pages need not be fetched again.
+ * that is about linear addresses, too, and is forgotten with them: the jump cache, the links between
+ * regions, and which instructions across pages need not be fetched again.
  */
 
 import type { CodePage } from "./block.ts";
 import {
+  Jit,
   JUMP_BITS,
   JUMP_BYTES,
   JUMP_WAYS,
   jumpAt,
   JUMPS_AT,
   JUMPS_END,
+  LINK_TIME,
+  LINK_TIMES,
+  LINKS_AT,
+  LINKS_END,
+  MODE_CPL,
   RETURNS_AT,
   RETURNS_BYTES,
   TAIL_BYTES,
@@ -49,6 +55,11 @@ export class CodeTlb {
   /** By low bits of a page's number: 1 when jumps may lead there. */
   readonly #jumpPages = new Uint8Array(1 << PAGE_BITS);
   #hasJumps = false;
+  /** Jumps of supervisor code lead to pages that are not global. */
+  #hasLocalSupervisor = false;
+  /** The vCPU's mode, and how often links of supervisor and of user code were void. */
+  #mode = 0;
+  readonly #times = [0, 0];
   /** Words at `TAILS_AT` that are not empty. */
   readonly #tails = new Int32Array(MAX_KNOWN_TAILS);
   #tailCount = 0;
@@ -83,11 +94,12 @@ export class CodeTlb {
    * Has translated code go from the instruction pointer of tag `hi:lo` (`JUMPS_AT`), which is in the
    * last page found, to a region's entry. What was there becomes the second choice, and so on.
    */
-  addJump(lo: number, hi: number, region: number, entry: number): void {
+  addJump(lo: number, hi: number, region: number, entry: number, user: boolean): void {
     const s = this.#s;
     const first = jumpAt(lo) / 4;
     this.#hasJumps = true;
     this.#jumpPages[pageMark(lo)] = 1;
+    if (!user && !this.isGlobal) this.#hasLocalSupervisor = true;
     let way = this.#wayFor(first, lo, hi);
     // At most entries of translated code its jump is there already, and remembered.
     const isKept = way === 0 && this.#hasJump(first, lo, hi) &&
@@ -183,12 +195,12 @@ export class CodeTlb {
     this.#hasJumps = false;
     this.#jumpCount = 0;
     this.#jumpPages.fill(0);
-    this.#forgetReturns();
+    this.#forgetLinks(true);
     this.#s.fill(0, JUMPS_AT / 4, JUMPS_END / 4);
   }
 
   #forgetNonGlobalJumps(): void {
-    this.#forgetReturns();
+    this.#forgetLinks(this.#hasLocalSupervisor);
     for (let i = 0; i < this.#jumpCount; i++) {
       const at = this.#jumps[i];
       // A global one may have taken its place.
@@ -197,8 +209,24 @@ export class CodeTlb {
     this.#jumpCount = 0;
   }
 
-  #forgetReturns(): void {
-    this.#s.fill(0, RETURNS_AT / 4, (RETURNS_AT + RETURNS_BYTES) / 4);
+  /** The vCPU runs translated code in this mode from now on: `modeOf`. */
+  setMode(mode: number): void {
+    this.#mode = mode;
+    this.#s[Jit.MODE / 4 + 1] = mode;
+    this.#s[Jit.LINK_MODE / 4 + 1] = mode | this.#times[isUser(mode) ? 1 : 0] << LINK_TIME;
+  }
+
+  /** Links and returns of user code are void, and those of supervisor code with `all`. */
+  #forgetLinks(all: boolean): void {
+    for (let user = all ? 0 : 1; user <= 1; user++) {
+      this.#times[user] = (this.#times[user] + 1) % LINK_TIMES;
+      if (this.#times[user] > 0) continue;
+      // From here on tags would be those of old links.
+      this.#s.fill(0, LINKS_AT / 4, LINKS_END / 4);
+      this.#s.fill(0, RETURNS_AT / 4, (RETURNS_AT + RETURNS_BYTES) / 4);
+    }
+    if (all) this.#hasLocalSupervisor = false;
+    this.setMode(this.#mode);
   }
 
   /** Forgets the jumps to all pages that share a mark. */
@@ -208,8 +236,12 @@ export class CodeTlb {
       if (pageMark(s[at]) === mark) forgetJump(s, at);
     }
     this.#jumpPages[mark] = 0;
-    this.#forgetReturns();
+    this.#forgetLinks(true);
   }
+}
+
+function isUser(mode: number): boolean {
+  return (mode >>> MODE_CPL & 3) === 3;
 }
 
 /** Number of the entry for the page of `lo`. */

@@ -46,7 +46,7 @@ export const SCRATCH_AT = STATE_BYTES;
 /** End of the TLB, in bytes; the translator's part follows. */
 export const TLB_BYTES_END = TLB_BYTES_AT + TLB_WORDS * 4;
 /** Bytes of a vCPU's memory: whole pages of WebAssembly. */
-export const PRIVATE_BYTES = TLB_BYTES_END + 6 * 65536 - TLB_BYTES_AT;
+export const PRIVATE_BYTES = TLB_BYTES_END + 10 * 65536 - TLB_BYTES_AT;
 export const PRIVATE_PAGES = PRIVATE_BYTES / 65536;
 
 /** First word of the entry for the page of linear address `lo` in the set at `set`. */

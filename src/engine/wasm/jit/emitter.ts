@@ -12,19 +12,19 @@ import { Seg, SegField, State } from "../../../cpu/state.ts";
 import { EaKind, IMM, type Insn, NONE } from "../insn.ts";
 import type { Access } from "./accesses.ts";
 import { CodeWriter, Memory } from "./code_writer.ts";
-import { FlagKind, Jit, RANGE, Status } from "./layout.ts";
+import { FlagKind, Jit, JUMP_BYTES, LINKS, LINKS_AT, RANGE, Status } from "./layout.ts";
 import type { FunctionCode } from "./module_writer.ts";
 import { Op, Type } from "./opcodes.ts";
 import { GROUPS, Local } from "./locals.ts";
 import { locate } from "./locate.ts";
 import { PageSlots } from "./page_slots.ts";
 import { Registers } from "./registers.ts";
-import { Types } from "./runtime.ts";
+import { pushTag, Types } from "./runtime.ts";
 
 /** The variables' types behind the parameter. */
 const LOCALS: FunctionCode["locals"] = [
   [26, Type.I64],
-  [8, Type.I32],
+  [9, Type.I32],
   [3, Type.V128],
   [4, Type.F64],
   [GROUPS, Type.I32],
@@ -100,8 +100,14 @@ export class Emitter {
   /** Its access, when that is one of a group. */
   access: Access | undefined = undefined;
 
-  constructor(is64: boolean) {
+  /** Ways out that have a link. */
+  links = 0;
+  readonly #firstLink: number;
+
+  /** @param firstLink Number of the first link. */
+  constructor(is64: boolean, firstLink = 0) {
     this.is64 = is64;
+    this.#firstLink = firstLink;
   }
 
   open(op: Op, result: Type = Type.NONE): void {
@@ -469,9 +475,17 @@ export class Emitter {
     this.branchTo(this.exitDepth);
   }
 
-  /** Leaves the function, to go on at `Local.RIP`. */
-  exitToRip(): void {
+  /** Leaves the function, to go on at `Local.RIP`. @param link Pushes the offset of a link. */
+  exitToRip(link = () => this.code.i32(this.#nextLink())): void {
+    link();
+    this.code.set(Local.LINK);
     this.branchTo(this.exitDepth);
+  }
+
+  /** Offset of a link that few others share. */
+  #nextLink(): number {
+    const number = this.#firstLink + this.links++;
+    return LINKS_AT + (number & LINKS - 1) * JUMP_BYTES;
   }
 
   /** The block's instructions from the next one on are not going to run. */
@@ -517,10 +531,34 @@ export class Emitter {
     }
     store(Local.BUDGET, Jit.BUDGET, Op.I32_STORE);
     store(Local.RIP, State.RIP, Op.I64_STORE);
+    followLink(out);
     out.get(Local.STATUS);
     out.end();
     return { code: out.finish(), unlikely };
   }
+}
+
+/** Goes on in another region if the link leads to `Local.RIP`; else the dispatcher will make it so. */
+function followLink(out: CodeWriter): void {
+  out.get(Local.LINK);
+  out.open(Op.IF, Type.NONE);
+  out.get(Local.LINK);
+  out.access(Op.I64_LOAD, Memory.PRIVATE, 0);
+  pushTag(out, Local.RIP);
+  out.op(Op.I64_EQ);
+  out.open(Op.IF, Type.NONE);
+  out.get(Local.LINK);
+  out.access(Op.I32_LOAD, Memory.PRIVATE, 12);
+  out.get(Local.LINK);
+  out.access(Op.I32_LOAD, Memory.PRIVATE, 8);
+  out.op(Op.RETURN_CALL_INDIRECT);
+  out.unsigned(Types.REGION);
+  out.unsigned(0);
+  out.end();
+  out.i32(0);
+  out.get(Local.LINK);
+  out.access(Op.I32_STORE, Memory.PRIVATE, Jit.LINK);
+  out.end();
 }
 
 /** The region's function whose code has been emitted. */

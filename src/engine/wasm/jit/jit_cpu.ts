@@ -139,6 +139,7 @@ export class JitCpu {
       s[Word.RIP + 1] ^ region.mode,
       region.index,
       entry,
+      cpu.cpl === 3,
     );
     if (!region.isCompiled) this.#compile(region);
     this.entries++;
@@ -176,7 +177,7 @@ export class JitCpu {
     s[Jit.TLB / 4] = cpu.tlbRead * 4;
     s[Jit.SSE_TRAP / 4] = cpu.sseTrap;
     s[Jit.WHOLE / 4] = cpu.wholeSegments;
-    s[Jit.MODE / 4 + 1] = mode;
+    cpu.paging.code.setMode(mode);
     s[Jit.FLAG_KIND / 4] = FlagKind.EXPLICIT;
     s[Jit.FLAG_B / 4] = cpu.statusFlags;
   }

@@ -31,6 +31,10 @@ export const Jit = {
   RETURNS_TOP: TLB_BYTES_END + 60,
   /** The time-stamp counter as the last RDTSC of translated code has read it (i64). */
   TSC: TLB_BYTES_END + 64,
+  /** `MODE` for tags of links and returns, which changes whenever they are void (i64). */
+  LINK_MODE: TLB_BYTES_END + 72,
+  /** Offset of the link that did not lead where translated code goes on now, or 0 (i32). */
+  LINK: TLB_BYTES_END + 80,
 } as const;
 
 /**
@@ -51,6 +55,9 @@ export const TAIL_SITE = -2;
 
 /** Place of the CPL in bits 63:32 of `Jit.MODE`. */
 export const MODE_CPL = 27;
+/** Place of the number of times that links were void, modulo `LINK_TIMES`, in those of `LINK_MODE`. */
+export const LINK_TIME = 16;
+export const LINK_TIMES = 1 << 10;
 
 /** log2 of the jump cache's entries. */
 export const JUMP_BITS = 14;
@@ -60,8 +67,8 @@ export const JUMP_BYTES = 16;
 export const JUMP_PLACE_BITS = 12;
 export const JUMP_WAYS = 1 << JUMP_BITS - JUMP_PLACE_BITS;
 /**
- * Where the last calls of translated code return to: a ring of entries like the jump cache's, with the
- * return address for the instruction pointer.
+ * Where the last calls of translated code return to: a ring of entries like links, with the return
+ * address for the instruction pointer.
  */
 export const RETURNS_AT = TLB_BYTES_END + 1024;
 export const RETURNS_BYTES = JUMP_BYTES * 32;
@@ -75,11 +82,18 @@ export const RETURNS_MASK = RETURNS_BYTES - JUMP_BYTES;
 export const JUMPS_AT = TLB_BYTES_END + 4096;
 export const JUMPS_END = JUMPS_AT + (JUMP_BYTES << JUMP_BITS);
 /**
+ * Links: where each way out of a region led the last time, entries like the jump cache's, with
+ * `Jit.LINK_MODE` in their tags. Ways share them: a tag says all of where it leads.
+ */
+export const LINKS_AT = JUMPS_END;
+export const LINKS = 1 << 14;
+export const LINKS_END = LINKS_AT + LINKS * JUMP_BYTES;
+/**
  * By number of a translated instruction that crosses into the next page (`tails.ts`): the linear
  * address of its first page, plus 1 (i64), as long as fetching it there would give what has been
  * translated and do nothing else.
  */
-export const TAILS_AT = JUMPS_END;
+export const TAILS_AT = LINKS_END;
 export const TAIL_BYTES = 8;
 export const MAX_TAILS = 4096;
 
@@ -135,8 +149,6 @@ export const Status = {
   BAIL: 2,
   /** The budget does not suffice for the block at RIP. */
   BUDGET: 3,
-  /** The entry behind `Jit.RETURNS_TOP` says where to go on; only for the dispatcher. */
-  RETURN: 4,
 } as const;
 export type Status = typeof Status[keyof typeof Status];
 

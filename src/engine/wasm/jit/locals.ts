@@ -31,19 +31,21 @@ export const Local = {
   POINT: 32,
   /** `Status.JUMP` at first. */
   STATUS: 33,
+  /** Offset of the link to leave by, or 0. */
+  LINK: 34,
   /** Free for an instruction (i32). */
-  I0: 34,
-  V0: 35,
-  V1: 36,
-  V2: 37,
-  F0: 38,
-  F1: 39,
-  F2: 40,
-  F3: 41,
+  I0: 35,
+  V0: 36,
+  V1: 37,
+  V2: 38,
+  F0: 39,
+  F1: 40,
+  F2: 41,
+  F3: 42,
   /** Offsets in RAM of groups of accesses: `GROUPS` variables. */
-  GROUP: 42,
+  GROUP: 43,
   /** XMM0; the other ones follow. Only functions that use them have these. */
-  XMM: 46,
+  XMM: 47,
 } as const;
 
 /** Groups of accesses (`accesses.ts`) that may be open at a time. */

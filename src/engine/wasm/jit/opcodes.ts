@@ -18,6 +18,7 @@ export const Op = {
   RETURN: 0x0f,
   CALL: 0x10,
   CALL_INDIRECT: 0x11,
+  RETURN_CALL_INDIRECT: 0x13,
   DROP: 0x1a,
   SELECT: 0x1b,
   LOCAL_GET: 0x20,

@@ -39,9 +39,14 @@ export interface RegionCode {
   readonly entries: readonly number[];
   /** How far from the page's beginning a direct branch leads at most, in bytes. */
   readonly reach: number;
+  /** Ways out that have a link. */
+  readonly links: number;
 }
 
-/** The function of a region with these blocks, which are in the order of their offsets. */
+/**
+ * The function of a region with these blocks, which are in the order of their offsets.
+ * @param firstLink Number of its first link.
+ */
 export function regionCode(
   blocks: readonly PlannedBlock[],
   is64: boolean,
@@ -49,8 +54,9 @@ export function regionCode(
   siteOf: SiteOf,
   isSplit?: IsSplit,
   tailOf: TailOf = () => undefined,
+  firstLink = 0,
 ): RegionCode {
-  return new RegionWriter(blocks, is64, index, siteOf, isSplit, tailOf).write();
+  return new RegionWriter(blocks, is64, index, siteOf, isSplit, tailOf, firstLink).write();
 }
 
 /** Lays blocks out as `structureOf` says, a call from outside beginning with the function's switch. */
@@ -80,9 +86,10 @@ class RegionWriter implements Ways {
     siteOf: SiteOf,
     isSplit: IsSplit | undefined,
     tailOf: TailOf,
+    firstLink: number,
   ) {
     this.index = index;
-    this.#e = new Emitter(is64);
+    this.#e = new Emitter(is64, firstLink);
     this.#blocks = blocks;
     this.#siteOf = siteOf;
     this.#isSplit = isSplit;
@@ -125,6 +132,7 @@ class RegionWriter implements Ways {
       code: regionFunction(e),
       entries: entries.map((entry) => this.#blocks[entry].offset),
       reach: e.reach,
+      links: e.links,
     };
   }
 

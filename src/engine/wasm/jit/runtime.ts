@@ -13,7 +13,6 @@ import {
   JUMP_PLACE_BITS,
   JUMP_WAYS,
   JUMPS_AT,
-  RETURNS_AT,
   RETURNS_MASK,
   Status,
 } from "./layout.ts";
@@ -106,17 +105,6 @@ function dispatcher(): FunctionCode {
     code.get(key);
     code.op(Op.I64_EQ);
   };
-  /** Calls the region of the entry at `at`, an offset beside `entry`. */
-  const callRegion = (at: number) => {
-    code.get(entry);
-    code.access(Op.I32_LOAD, Memory.PRIVATE, at + 12);
-    code.get(entry);
-    code.access(Op.I32_LOAD, Memory.PRIVATE, at + 8);
-    code.op(Op.CALL_INDIRECT);
-    code.unsigned(Types.REGION);
-    code.unsigned(0);
-    code.set(status);
-  };
   code.open(Op.LOOP, Type.NONE);
   code.i32(0);
   code.access(Op.I64_LOAD, Memory.PRIVATE, State.RIP);
@@ -152,21 +140,17 @@ function dispatcher(): FunctionCode {
   code.i32(Status.JUMP);
   code.op(Op.RETURN);
   for (let way = 0; way < JUMP_WAYS; way++) code.end();
-  callRegion(JUMPS_AT);
-  code.open(Op.LOOP, Type.NONE);
-  code.get(status);
+  makeLink(code, entry);
+  code.get(entry);
+  code.access(Op.I32_LOAD, Memory.PRIVATE, JUMPS_AT + 12);
+  code.get(entry);
+  code.access(Op.I32_LOAD, Memory.PRIVATE, JUMPS_AT + 8);
+  code.op(Op.CALL_INDIRECT);
+  code.unsigned(Types.REGION);
+  code.unsigned(0);
+  code.tee(status);
   code.op(Op.I32_EQZ);
-  code.brIf(1);
-  code.get(status);
-  code.i32(Status.RETURN);
-  code.op(Op.I32_EQ);
-  code.open(Op.IF, Type.NONE);
-  pushReturnsTop(code, JUMP_BYTES);
-  code.set(entry);
-  callRegion(RETURNS_AT);
-  code.br(1);
-  code.end();
-  code.end();
+  code.brIf(0);
   code.get(status);
   code.i32(Status.STEP);
   code.op(Op.I32_EQ);
@@ -184,6 +168,41 @@ function dispatcher(): FunctionCode {
     unlikely: code.unlikely,
     name: "run",
   };
+}
+
+/** Has the link that translated code has left by lead to the jump cache's entry at `entry`. */
+function makeLink(code: CodeWriter, entry: number): void {
+  const load = () => {
+    code.i32(0);
+    code.access(Op.I32_LOAD, Memory.PRIVATE, Jit.LINK);
+  };
+  load();
+  code.open(Op.IF, Type.NONE);
+  load();
+  code.i32(0);
+  code.access(Op.I64_LOAD, Memory.PRIVATE, State.RIP);
+  xorLinkMode(code);
+  code.access(Op.I64_STORE, Memory.PRIVATE, 0);
+  load();
+  code.get(entry);
+  code.access(Op.I64_LOAD, Memory.PRIVATE, JUMPS_AT + 8);
+  code.access(Op.I64_STORE, Memory.PRIVATE, 8);
+  code.i32(0);
+  code.i32(0);
+  code.access(Op.I32_STORE, Memory.PRIVATE, Jit.LINK);
+  code.end();
+}
+
+/** Pushes the tag of links to the instruction pointer in a local variable. */
+export function pushTag(code: CodeWriter, local: number): void {
+  code.get(local);
+  xorLinkMode(code);
+}
+
+function xorLinkMode(code: CodeWriter): void {
+  code.i32(0);
+  code.access(Op.I64_LOAD, Memory.PRIVATE, Jit.LINK_MODE);
+  code.op(Op.I64_XOR);
 }
 
 /** Pushes the offset of the ring's entry `more` bytes behind the last call's. */

@@ -98,6 +98,8 @@ export class Translator {
   #requests: Request[] = [];
   #waited = 0;
   #nextIndex = FIRST_INDEX;
+  /** Ways out of regions that have had a link. */
+  #links = 0;
   #bytes = 0;
   #compiled = 0;
   #dropped = 0;
@@ -256,7 +258,7 @@ export class Translator {
       const sites: number[] = [];
       const tails: number[] = [];
       const emitStart = performance.now();
-      const { code, entries, reach } = regionCode(
+      const { code, entries, reach, links } = regionCode(
         blocks,
         is64,
         this.#nextIndex + made.length,
@@ -265,7 +267,9 @@ export class Translator {
           ? undefined
           : ({ offset }) => (page.crossings.get(offset) ?? 0) >= CROSSINGS,
         (insn) => this.#tail(page, insn, tails),
+        this.#links,
       );
+      this.#links += links;
       functions.push(code);
       for (const { insns } of blocks) {
         for (const { offset } of insns) page.translated.add(offset);

@@ -6,12 +6,19 @@ import { CodePage } from "../../../../src/engine/wasm/block.ts";
 import { CodeTlb } from "../../../../src/engine/wasm/code_tlb.ts";
 import { CodeSize } from "../../../../src/engine/wasm/cpu.ts";
 import {
+  Jit,
   JUMP_BYTES,
   JUMP_PLACE_BITS,
   JUMP_WAYS,
   jumpAt,
   JUMPS_END,
+  LINK_TIMES,
+  LINKS_AT,
+  LINKS_END,
   MAX_TAILS,
+  MODE_CPL,
+  RETURNS_AT,
+  RETURNS_BYTES,
   TAIL_BYTES,
   TAILS_AT,
 } from "../../../../src/engine/wasm/jit/layout.ts";
@@ -19,6 +26,8 @@ import { PRIVATE_BYTES } from "../../../../src/engine/wasm/tlb.ts";
 
 /** High half of a tag: an address's against a mode, never 0. */
 const HI = 1 << 29;
+/** The same in user mode. */
+const USER = HI | 3 << MODE_CPL;
 /** Jumps that are listed until the next flush, as in the source. */
 const MAX_JUMPS = 4096;
 const PAGE = 4096;
@@ -29,9 +38,15 @@ class Rig {
   readonly #page = new CodePage(1, 1 as Gfn, CodeSize.BITS64);
 
   /** A jump to an address in a page that is global or not, to a region's first entry. */
-  add(lo: number, region: number, global = false): void {
-    this.tlb.enter(lo, 0, false, this.#page, global);
-    this.tlb.addJump(lo, HI, region, region + 1);
+  add(lo: number, region: number, global = false, user = false): void {
+    this.tlb.enter(lo, 0, user, this.#page, global);
+    this.tlb.addJump(lo, HI, region, region + 1, user);
+  }
+
+  /** What tags of links have in their high halves now, in supervisor or user mode. */
+  linkMode(user: boolean): number {
+    this.tlb.setMode(user ? USER : HI);
+    return this.s[Jit.LINK_MODE / 4 + 1];
   }
 
   /** The region to which the dispatcher would go; 0: none. */
@@ -227,4 +242,58 @@ Deno.test("more instructions across pages than are listed: none outlives a flush
 
 Deno.test("the list of instructions across pages ends before the vCPU's memory does", () => {
   assert(TAILS_AT + MAX_TAILS * TAIL_BYTES <= PRIVATE_BYTES);
+});
+
+/** Which of supervisor's and user's links something makes void. */
+function voidsLinks(rig: Rig, something: () => void): boolean[] {
+  const modes = [false, true];
+  const before = modes.map((user) => rig.linkMode(user));
+  something();
+  return modes.map((user, i) => rig.linkMode(user) !== before[i]);
+}
+
+Deno.test("links of user code are void when CR3 is loaded, the supervisor's only with local pages", () => {
+  const rig = new Rig();
+  const flush = () => rig.tlb.flushNonGlobal();
+  rig.add(0x1000, 10, true);
+  rig.add(0x5000, 11, false, true);
+  assertEquals(voidsLinks(rig, flush), [false, true]);
+  rig.add(0x2000, 12);
+  assertEquals(voidsLinks(rig, flush), [true, true]);
+  assertEquals(voidsLinks(rig, flush), [false, true]);
+});
+
+Deno.test("all links are void when a page to which jumps lead goes, or translated code", () => {
+  const rig = new Rig();
+  rig.add(0x1000, 10, true);
+  assertEquals(voidsLinks(rig, () => rig.tlb.flushPage(0x2000, 0)), [false, false]);
+  assertEquals(voidsLinks(rig, () => rig.tlb.flushPage(0x1000, 0)), [true, true]);
+  rig.add(0x1000, 10, true);
+  assertEquals(voidsLinks(rig, () => rig.tlb.forgetJumps()), [true, true]);
+});
+
+Deno.test("links are void at once, whatever mode the vCPU is in", () => {
+  for (const user of [false, true]) {
+    const rig = new Rig();
+    rig.add(0x1000, 10, true);
+    const before = rig.linkMode(user);
+    rig.tlb.forgetJumps();
+    assert(rig.s[Jit.LINK_MODE / 4 + 1] !== before);
+    assertEquals(rig.s[Jit.LINK_MODE / 4], 0);
+  }
+});
+
+Deno.test("links are emptied before their tags come round again", () => {
+  const rig = new Rig();
+  const ends = [LINKS_AT, LINKS_END - 4, RETURNS_AT, RETURNS_AT + RETURNS_BYTES - 4];
+  for (const at of ends) rig.s[at / 4] = 1;
+  const first = rig.linkMode(true);
+  for (let time = 1; time < LINK_TIMES; time++) {
+    rig.tlb.flushNonGlobal();
+    assert(rig.linkMode(true) !== first);
+  }
+  assertEquals(ends.map((at) => rig.s[at / 4]), [1, 1, 1, 1]);
+  rig.tlb.flushNonGlobal();
+  assertEquals(rig.linkMode(true), first);
+  assertEquals(ends.map((at) => rig.s[at / 4]), [0, 0, 0, 0]);
 });

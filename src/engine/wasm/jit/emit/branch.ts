@@ -7,10 +7,10 @@ import type { Insn } from "../../insn.ts";
 import { perRow } from "../../isa/row.ts";
 import { Memory } from "../code_writer.ts";
 import { type Emitter, Extend } from "../emitter.ts";
-import { Jit, JUMP_BYTES, RETURNS_AT, Status } from "../layout.ts";
+import { Jit, JUMP_BYTES, RETURNS_AT } from "../layout.ts";
 import { Local } from "../locals.ts";
 import { Op } from "../opcodes.ts";
-import { pushReturnsTop } from "../runtime.ts";
+import { pushReturnsTop, pushTag } from "../runtime.ts";
 import { canAddress } from "./emit.ts";
 import { pushCondition } from "./conditions.ts";
 import { pushT0, release, stackWidth, topToT0 } from "./stack.ts";
@@ -146,21 +146,12 @@ function noteReturn(e: Emitter, ways: Ways): void {
   code.access(Op.I32_STORE, Memory.PRIVATE, Jit.RETURNS_TOP);
   code.get(I0);
   if (to === undefined) code.i64(0);
-  else pushKey(e);
+  else pushTag(code, T0);
   code.access(Op.I64_STORE, Memory.PRIVATE, RETURNS_AT);
   if (to === undefined) return;
   code.get(I0);
   code.i64(to.index, to.entry);
   code.access(Op.I64_STORE, Memory.PRIVATE, RETURNS_AT + 8);
-}
-
-/** Pushes what tags of T0 as an instruction pointer are like. */
-function pushKey(e: Emitter): void {
-  const { code } = e;
-  code.get(T0);
-  code.i32(0);
-  code.access(Op.I64_LOAD, Memory.PRIVATE, Jit.MODE);
-  code.op(Op.I64_XOR);
 }
 
 function callIndirect(e: Emitter, ways: Ways): void {
@@ -193,7 +184,7 @@ function ret(e: Emitter, ways: Ways): void {
   code.access(Op.I32_STORE, Memory.PRIVATE, Jit.RETURNS_TOP);
   code.get(I0);
   code.access(Op.I64_LOAD, Memory.PRIVATE, RETURNS_AT);
-  pushKey(e);
+  pushTag(code, T0);
   code.op(Op.I64_EQ);
   e.open(Op.IF);
   code.get(I0);
@@ -212,7 +203,11 @@ function ret(e: Emitter, ways: Ways): void {
   code.access(Op.I32_LOAD, Memory.PRIVATE, RETURNS_AT + 12);
   ways.enterAgain();
   e.end();
-  e.exitWith(Status.RETURN);
+  e.exitToRip(() => {
+    code.get(I0);
+    code.i32(RETURNS_AT);
+    code.op(Op.I32_ADD);
+  });
   e.end();
   e.exitToRip();
 }
