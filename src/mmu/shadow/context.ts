@@ -3,6 +3,7 @@
 import type { Gfn } from "../../base/u64.ts";
 import type { TableCache } from "../core.ts";
 import { HostPage } from "../host.ts";
+import { Acc, Pferr } from "../pferr.ts";
 import type { CpuRole } from "../role.ts";
 import { RoleMask, type RootRole, shadowRootRole } from "../root_role.ts";
 import type { VcpuState } from "../vcpu_state.ts";
@@ -94,6 +95,16 @@ export class ShadowContext implements TableCache {
     return this.isPae ? 2 : this.rootRole & RoleMask.LEVEL;
   }
 
+  /** True when an access with error code `code` may write the page that the last walk came to. */
+  mayWrite(code: number): boolean {
+    return (this.walker.result.cacheAccess & Acc.WRITE) !== 0 || this.writesAnyway(code);
+  }
+
+  /** True for the supervisor with CR0.WP clear. */
+  writesAnyway(code: number): boolean {
+    return !this.rules.role.wp && (code & Pferr.USER) === 0;
+  }
+
   /** Remembers the last-level table on the way to the address `hi:lo`. */
   keepTable(table: number, lo: number, hi: number): void {
     this.lastTable = table;
@@ -103,7 +114,7 @@ export class ShadowContext implements TableCache {
 
   /** True when `lastTable` is the last-level table for `hi:lo`. */
   isInTable(lo: number, hi: number): boolean {
-    return lo >>> 21 === this.#lastLo && hi === this.#lastHi;
+    return (lo >>> 21 ^ this.#lastLo | hi ^ this.#lastHi) === 0;
   }
 
   forgetTables(): void {

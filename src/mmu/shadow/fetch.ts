@@ -12,15 +12,15 @@ import { getPage, linkPage } from "./get_page.ts";
 import { prefetchGuest } from "./prefetch.ts";
 import { dropShadowLeaf, unlinkChild } from "./rmap.ts";
 import { roleAccess } from "../root_role.ts";
-import { setFaultLeaf as importedSetFaultLeaf } from "./set_leaf.ts";
+import { setFaultLeaf as importedSetFaultLeaf, setMmioEntry } from "./set_leaf.ts";
 import type { ShadowState } from "./state.ts";
 
 // Imported functions are looked up at every call, a module's own are not: this is a hot path.
 const setFaultLeaf = importedSetFaultLeaf;
 
 // V8 folds a module's own constants, not those of an imported object: this is a hot path.
-const { RETRY, SPURIOUS } = FaultResult;
-const { GPTE_CHANGED, ROOT_INVALID } = Cause;
+const { EMULATE, RETRY, SPURIOUS } = FaultResult;
+const { GAINED, GPTE_CHANGED, ROOT_INVALID } = Cause;
 const { SIZE_4K } = Level;
 /** Index of no SPTE: table 0 is never used. */
 const NO_ENTRY = 0;
@@ -30,27 +30,67 @@ const NO_ENTRY = 0;
  * @param access Rights of the leaf (`Acc`).
  */
 export function fetch(context: ShadowContext, fault: Fault, access: number): FaultResult {
-  const { shadow, walker, vcpu } = context;
-  const { core } = shadow;
+  const { walker } = context;
   const { addressLo, addressHi } = fault;
   const guestLevel = walker.result.level;
-  let sptep = guestLevel === SIZE_4K && context.isInTable(addressLo, addressHi)
-    ? (context.lastTable << 10) + (addressLo >>> 11 & 0x3fe)
-    : walkGuestTables(context, fault, guestLevel) | 0; // else V8 keeps it boxed on every way
-  if (sptep === NO_ENTRY) return RETRY;
-  if (!walker.unchangedDownTo(guestLevel)) return fault.end(RETRY, GPTE_CHANGED);
-  fault.requestedLevel = SIZE_4K;
   fault.goalLevel = SIZE_4K;
-  if (guestLevel > SIZE_4K) decideLevel(core, fault);
-  if (core.trace !== undefined) traceRequested(core, fault, guestLevel);
-  if (guestLevel > SIZE_4K) sptep = walkBlock(context, fault, sptep, guestLevel, access) | 0;
+  const isAtHand = guestLevel === SIZE_4K && context.shadow.core.trace === undefined &&
+    context.isInTable(addressLo, addressHi) && walker.unchangedDownTo(SIZE_4K);
+  const sptep = isAtHand
+    ? (context.lastTable << 10) + (addressLo >>> 11 & 0x3fe)
+    : findEntry(context, fault, guestLevel, access) | 0; // else V8 keeps it boxed on every way
+  if (sptep === NO_ENTRY) return RETRY;
+  const { shadow, vcpu } = context;
+  const { core } = shadow;
+  if (fault.pfn < 0) return mapDevice(shadow, fault, sptep, access);
   const level = fault.goalLevel;
   const result = setFaultLeaf(shadow, vcpu, fault, sptep, level, access);
   if (result !== SPURIOUS) core.stats.pf_fixed++;
-  if (core.prefetch && level === SIZE_4K && fault.pfn >= 0) {
-    prefetchGuest(context, fault, tableOf(sptep), sptep);
-  }
+  if (core.prefetch && level === SIZE_4K) prefetchGuest(context, fault, tableOf(sptep), sptep);
   return result;
+}
+
+/** There is no memory at `fault.gfn`. */
+function mapDevice(shadow: ShadowState, fault: Fault, sptep: number, access: number): FaultResult {
+  setMmioEntry(shadow, sptep, fault.gfn, access, fault.generation);
+  shadow.core.stats.pf_fixed++;
+  return fault.end(EMULATE, GAINED);
+}
+
+/**
+ * Decides on the level, walks down to our entry of it, and makes what is missing on the way.
+ * @returns The entry, or `NO_ENTRY` when the guest has changed one of its own meanwhile or the root
+ *   is gone; `fault` says which.
+ */
+function findEntry(
+  context: ShadowContext,
+  fault: Fault,
+  guestLevel: number,
+  access: number,
+): number {
+  const { walker } = context;
+  const { core } = context.shadow;
+  const sptep = walkGuestTables(context, fault, guestLevel);
+  if (sptep === NO_ENTRY) return NO_ENTRY;
+  if (!walker.unchangedDownTo(guestLevel)) return changed(fault);
+  if (guestLevel > SIZE_4K) {
+    fault.maxLevel = largestLevel(context, fault);
+    decideLevel(core, fault);
+  }
+  if (core.trace !== undefined) traceRequested(core, fault, guestLevel);
+  return guestLevel > SIZE_4K ? walkBlock(context, fault, sptep, guestLevel, access) : sptep;
+}
+
+/**
+ * The largest level for what a large guest page maps. A block in which a guest table lies that
+ * translates the address itself may not be written at large.
+ */
+function largestLevel(context: ShadowContext, fault: Fault): number {
+  const { walker, shadow } = context;
+  const { gfn, level } = walker.result;
+  // A 4 MiB page of a 32-bit guest is two blocks; its own table lies in the one that is mapped.
+  if (context.mayWrite(fault.code) && walker.hasTableIn(gfn, level)) return SIZE_4K;
+  return Math.min(level, shadow.core.maxPageLevel, context.isPae ? 2 : 3);
 }
 
 /**

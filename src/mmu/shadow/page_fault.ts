@@ -13,6 +13,7 @@ import {
 import { WalkFault } from "../walk/mod.ts";
 import type { ShadowContext } from "./context.ts";
 import { clearFlood, fetch as importedFetch } from "./fetch.ts";
+import type { ShadowState } from "./state.ts";
 
 // Imported functions are looked up at every call, a module's own are not: this is a hot path.
 const faultIn = importedFaultIn;
@@ -22,7 +23,7 @@ const isShortOfTables = importedIsShortOfTables;
 // V8 folds a module's own constants, not those of an imported object: this is a hot path.
 const { CONTINUE, EMULATE, NO_MEMORY, NO_SPACE, RETRY } = FaultResult;
 const { GPTE_CHANGED, GUEST_EXCEPTION, NOTIFIER, ROOT_INVALID } = Cause;
-const { PRESENT, USER, WRITE } = Pferr;
+const { PRESENT, WRITE } = Pferr;
 const { SMAP_SUSPENDED } = Access;
 const { SIZE_4K } = Level;
 const WRITE_RIGHT = Acc.WRITE;
@@ -36,14 +37,15 @@ const ACCESS_MASK = Access.WRITE | Access.USER | Access.FETCH;
 
 /** Handles a fault: `fault` holds a linear address. */
 export function shadowPageFault(context: ShadowContext, fault: Fault): FaultResult {
+  const { addressLo, addressHi, code } = fault;
+  context.writesOwnTable = false;
+  const access = code & ACCESS_MASK | (context.vcpu.smapSuspended ? SMAP_SUSPENDED : 0);
+  if (!context.walker.walk(addressLo, addressHi, access)) return refused(context, fault);
+  // A call makes V8 check again what it knew of objects, of each but those that are read after it.
   const { shadow, vcpu, walker } = context;
   const { slots } = vcpu;
   const { core } = shadow;
-  const { addressLo, addressHi, code } = fault;
-  context.writesOwnTable = false;
-  const access = code & ACCESS_MASK | (vcpu.smapSuspended ? SMAP_SUSPENDED : 0);
-  if (!walker.walk(addressLo, addressHi, access)) return refused(context, fault);
-  const { gfn, level, cacheAccess } = walker.result;
+  const { gfn, cacheAccess } = walker.result;
   const slot = slots.find(gfn);
   fault.gfn = gfn;
   fault.slot = slot;
@@ -54,8 +56,8 @@ export function shadowPageFault(context: ShadowContext, fault: Fault): FaultResu
     return emulated(context, fault);
   }
   if (core.hooks !== undefined && core.hooks.failTopup?.() === true) return NO_MEMORY;
-  if (!core.pool.reserve(TABLES) || !shadow.lists.reserve(DESCRIPTORS)) return NO_MEMORY;
-  fault.maxLevel = level === SIZE_4K ? SIZE_4K : largestLevel(context, fault);
+  const isShort = core.pool.lacks(TABLES) || shadow.lists.lacks(DESCRIPTORS);
+  if (isShort && !topUp(shadow)) return NO_MEMORY;
   fault.sequence = core.notifier.sequence;
   if (core.hooks !== undefined) core.hooks.afterSequence?.();
   const found = slot === undefined
@@ -64,12 +66,10 @@ export function shadowPageFault(context: ShadowContext, fault: Fault): FaultResu
   if (found !== CONTINUE) return found === EMULATE ? emulated(context, fault) : found;
   if (core.hooks !== undefined) core.hooks.beforeLock?.();
   // What another host would do under its lock; then the reference to the page is given back.
-  let result: FaultResult = NO_SPACE;
-  if (!core.notifier.isQuiet(fault.sequence) && isStale(core, fault)) {
-    result = fault.end(RETRY, NOTIFIER);
-  } else if (vcpu.rootIsObsolete && hasObsoleteRoot(context, addressLo)) {
-    result = fault.end(RETRY, ROOT_INVALID);
-  } else if (!isShortOfTables(core) || makeTablesAvailable(core)) {
+  const isCalm = core.notifier.isQuiet(fault.sequence) && !vcpu.rootIsObsolete &&
+    !isShortOfTables(core);
+  let result = isCalm ? CONTINUE : lookAround(context, fault);
+  if (result === CONTINUE) {
     if (core.hooks !== undefined) core.hooks.beforeMap?.();
     const isGranted = (code & WRITE) === 0 || (cacheAccess & WRITE_RIGHT) !== 0;
     const rights = isGranted ? cacheAccess : withoutWriteProtection(context, fault, cacheAccess);
@@ -77,6 +77,21 @@ export function shadowPageFault(context: ShadowContext, fault: Fault): FaultResu
   }
   if (fault.pfn >= 0) core.host.putPage(fault.pfn);
   return result === EMULATE ? emulated(context, fault) : result;
+}
+
+/** Makes sure of the tables and descriptors that a fault may need; false when there is no memory. */
+function topUp({ core, lists }: ShadowState): boolean {
+  return core.pool.reserve(TABLES) && lists.reserve(DESCRIPTORS);
+}
+
+/** Finds out whether the fault may still be mapped: CONTINUE, or how it ends instead. */
+function lookAround(context: ShadowContext, fault: Fault): FaultResult {
+  const { core } = context.shadow;
+  if (isStale(core, fault)) return fault.end(RETRY, NOTIFIER);
+  if (context.vcpu.rootIsObsolete && hasObsoleteRoot(context, fault.addressLo)) {
+    return fault.end(RETRY, ROOT_INVALID);
+  }
+  return makeTablesAvailable(core) ? CONTINUE : NO_SPACE;
 }
 
 /** The guest's tables do not allow the access. */
@@ -96,31 +111,9 @@ function refused(context: ShadowContext, fault: Fault): FaultResult {
 
 /** The access has to be emulated: finds out whether it goes to a table that translates its address. */
 function emulated(context: ShadowContext, fault: Fault): FaultResult {
-  context.writesOwnTable = mayWrite(context, fault) &&
+  context.writesOwnTable = context.mayWrite(fault.code) &&
     context.walker.hasTableIn(fault.gfn, SIZE_4K);
   return EMULATE;
-}
-
-/** True when the walk lets the access's page be written. */
-function mayWrite(context: ShadowContext, fault: Fault): boolean {
-  return (context.walker.result.cacheAccess & WRITE_RIGHT) !== 0 || writesAnyway(context, fault);
-}
-
-/** True for the supervisor with CR0.WP clear. */
-function writesAnyway(context: ShadowContext, fault: Fault): boolean {
-  return !context.rules.role.wp && (fault.code & USER) === 0;
-}
-
-/**
- * The largest level for what a large guest page maps. A block in which a guest table lies that
- * translates the address itself may not be written at large.
- */
-function largestLevel(context: ShadowContext, fault: Fault): number {
-  const { walker, shadow } = context;
-  const { gfn, level } = walker.result;
-  // A 4 MiB page of a 32-bit guest is two blocks; its own table lies in the one that is mapped.
-  if (mayWrite(context, fault) && walker.hasTableIn(gfn, level)) return SIZE_4K;
-  return Math.min(level, shadow.core.maxPageLevel, context.isPae ? 2 : 3);
 }
 
 /** True when the host takes away, or has taken away, what was looked up. */
@@ -140,7 +133,7 @@ function hasObsoleteRoot(context: ShadowContext, lo: number): boolean {
  * have kept the kernel from executing a user page, the entry is not executable.
  */
 function withoutWriteProtection(context: ShadowContext, fault: Fault, access: number): number {
-  if (!fault.hasPage || !writesAnyway(context, fault)) return access;
+  if (!fault.hasPage || !context.writesAnyway(fault.code)) return access;
   const kernels = (access | WRITE_RIGHT) & ~Acc.USER;
   return context.rules.role.smep ? kernels & ~Acc.EXEC : kernels;
 }

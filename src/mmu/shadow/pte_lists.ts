@@ -25,9 +25,14 @@ export class PteLists {
     return this.#words.byteLength;
   }
 
+  /** True when `count` descriptors cannot be had without growing. */
+  lacks(count: number): boolean {
+    return this.#freeCount < count;
+  }
+
   /** Makes sure of `count` descriptors; false when the host has no memory. */
   reserve(count: number): boolean {
-    if (this.#freeCount >= count) return true;
+    if (!this.lacks(count)) return true;
     const capacity = this.#capacity + Math.max(count, MIN_GROWTH, this.#capacity >>> 2);
     try {
       const words = new Int32Array(capacity * WORDS);

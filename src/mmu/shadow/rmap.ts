@@ -5,9 +5,14 @@ import { FRAMES_AT } from "../level.ts";
 import type { Memslot } from "../memslot.ts";
 import { isLeaf, isPresent, pfnOf } from "../spte.ts";
 import { dropLeaf } from "../spte_ops.ts";
-import { EMPTY } from "./pte_lists.ts";
+import { EMPTY as importedEmpty } from "./pte_lists.ts";
 import type { ShadowState } from "./state.ts";
 import { tableOf } from "../table_pool.ts";
+
+// What is imported or exported is looked up at every use, a module's own is not: this is a hot path.
+const EMPTY = importedEmpty;
+const headsOf = rmapHeads;
+const indexOf = rmapIndex;
 
 /** Leaves of one frame beyond which all of them are dropped: longer lists cost more than new faults. */
 const MAX_LEAVES = 1000;
@@ -43,11 +48,10 @@ export function addToRmap(
   gfn: Gfn,
   sptep: number,
 ): void {
-  const heads = rmapHeads(slot, level);
-  const at = rmapIndex(slot, gfn, level);
   shadow.setGfnOfEntry(sptep, gfn);
-  const head = heads[at];
-  if (head === EMPTY) heads[at] = sptep;
+  const heads = headsOf(slot, level);
+  const at = indexOf(slot, gfn, level);
+  if (heads[at] === EMPTY) heads[at] = sptep;
   else addToList(shadow, heads, at, sptep);
 }
 

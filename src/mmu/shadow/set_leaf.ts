@@ -25,7 +25,7 @@ const { ALREADY_ALLOWED, GAINED } = Cause;
 const { CAN_UNSYNC, HOST_WRITABLE, SPECULATIVE, UNGUARDED, WAS_WRITABLE, WRITTEN } = LeafHow;
 const { SIZE_4K } = Level;
 
-/** Sets the leaf of a fault: `fault.slot`, `fault.pfn` and what else has been found. */
+/** Sets the leaf of a fault that has a frame: `fault.slot`, `fault.pfn` and what else has been found. */
 export function setFaultLeaf(
   shadow: ShadowState,
   vcpu: VcpuState,
@@ -35,10 +35,6 @@ export function setFaultLeaf(
   access: number,
 ): FaultResult {
   const { gfn, pfn, code } = fault;
-  if (pfn < 0) {
-    setMmioEntry(shadow, sptep, gfn, access, fault.generation);
-    return fault.end(EMULATE, GAINED);
-  }
   const { core, maker } = shadow;
   const { words } = core.pool;
   const slot = fault.slot!;

@@ -3,7 +3,13 @@
  * maps, which SPTEs point to which page, which pages may differ from the guest's tables.
  */
 
-import { frameBits, frameFrom, frameHi, frameLo, type Gfn } from "../../base/u64.ts";
+import {
+  frameBits as importedFrameBits,
+  frameFrom,
+  frameHi as importedFrameHi,
+  frameLo as importedFrameLo,
+  type Gfn,
+} from "../../base/u64.ts";
 import type { MmuCore } from "../core.ts";
 import { ENTRIES, FRAMES_AT } from "../level.ts";
 import type { SpteMaker } from "../make_spte.ts";
@@ -12,6 +18,11 @@ import { roleIsDirect, roleLevel, RoleMask, type RootRole } from "../root_role.t
 import { grown, TABLE_WORDS, TableFlag, tableOf } from "../table_pool.ts";
 import type { WriteTracking } from "../write_track.ts";
 import { EMPTY, PteLists } from "./pte_lists.ts";
+
+// Imported functions are looked up at every call, a module's own are not: this is a hot path.
+const frameBits = importedFrameBits;
+const frameHi = importedFrameHi;
+const frameLo = importedFrameLo;
 
 /** Buckets of the hash of shadow pages; a power of two. */
 const BUCKETS = 4096;

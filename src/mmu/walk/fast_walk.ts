@@ -3,10 +3,13 @@
  */
 
 import type { Gfn } from "../../base/u64.ts";
-import { FRAMES_BY_LEVEL, gpteTableGfn } from "./gpte.ts";
+import { FRAMES_BY_LEVEL, gpteTableGfn as importedGpteTableGfn } from "./gpte.ts";
 import type { GuestTables } from "./guest_tables.ts";
 import { WalkFault, type WalkResult } from "./result.ts";
 import type { WalkRules } from "./rules.ts";
+
+// Imported functions are looked up at every call, a module's own are not: this is a hot path.
+const gpteTableGfn = importedGpteTableGfn;
 
 /** V8 loads the fields of imported objects each time. */
 const NO_FAULT = WalkFault.NONE;

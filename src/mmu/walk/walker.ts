@@ -51,7 +51,8 @@ export class Walker {
   declare readonly fast: FastWalk;
   #rules: WalkRules = walkRules(NO_PAGING);
   /** Halves of the address of the last walk. */
-  readonly #address = new Uint32Array(2);
+  #addressLo = 0;
+  #addressHi = 0;
   /** By level: frame of the table after the second translation. Full walks only. */
   readonly #tableGfns = new Float64Array(6);
   /** The entries of the last full walk: low halves AND-ed, high halves OR-ed. */
@@ -120,8 +121,8 @@ export class Walker {
    * @returns true when `result` has the frame; false when `result.fault` says why not.
    */
   walk(lo: number, hi: number, access: number): boolean {
-    this.#address[0] = lo;
-    this.#address[1] = hi;
+    this.#addressLo = lo | 0;
+    this.#addressHi = hi | 0;
     const fast = this.fast;
     if (
       fast.usable && this.trace === null && fast.walk(lo, hi, access) &&
@@ -386,7 +387,7 @@ export class Walker {
 
   /** Index in its table of the entry of `level` for the address of the last walk. */
   #index(level: number): number {
-    return gpteIndex(this.#rules, this.#address[0], this.#address[1], level);
+    return gpteIndex(this.#rules, this.#addressLo, this.#addressHi, level);
   }
 
   /** Frame of the table of `level` as the entry above it, or the root, names it. */
