@@ -1,84 +1,55 @@
-/** Maps one fault of a guest with paging: follows the guest's tables with pages that shadow them. */
+/** Where a fault of a guest with paging is mapped: follows the guest's tables with pages that shadow them. */
 
 import type { MmuCore } from "../core.ts";
 import { decideLevel } from "../decide_level.ts";
-import { Cause, type Fault, FaultResult } from "../fault.ts";
+import { Cause, type Fault } from "../fault.ts";
 import { blockStart, entryOffset, Level } from "../level.ts";
 import { isPresent, pfnOf, SpteLo } from "../spte.ts";
 import { TABLE_WORDS, TableFlag, tableOf } from "../table_pool.ts";
 import { traceRequested } from "../trace_points.ts";
 import type { ShadowContext } from "./context.ts";
 import { getPage, linkPage } from "./get_page.ts";
-import { prefetchGuest } from "./prefetch.ts";
 import { dropShadowLeaf, unlinkChild } from "./rmap.ts";
 import { roleAccess } from "../root_role.ts";
-import { setFaultLeaf as importedSetFaultLeaf, setMmioEntry } from "./set_leaf.ts";
 import type { ShadowState } from "./state.ts";
 
-// Imported functions are looked up at every call, a module's own are not: this is a hot path.
-const setFaultLeaf = importedSetFaultLeaf;
-
 // V8 folds a module's own constants, not those of an imported object: this is a hot path.
-const { EMULATE, RETRY, SPURIOUS } = FaultResult;
-const { GAINED, GPTE_CHANGED, ROOT_INVALID } = Cause;
+const { GPTE_CHANGED, ROOT_INVALID } = Cause;
 const { SIZE_4K } = Level;
 /** Index of no SPTE: table 0 is never used. */
-const NO_ENTRY = 0;
+export const NO_ENTRY = 0;
 
 /**
- * Maps `fault` with what the walker has found.
+ * Our entry for what the walker has found, of the level that `fault.goalLevel` then says.
  * @param access Rights of the leaf (`Acc`).
- */
-export function fetch(context: ShadowContext, fault: Fault, access: number): FaultResult {
-  const { walker } = context;
-  const { addressLo, addressHi } = fault;
-  const guestLevel = walker.result.level;
-  fault.goalLevel = SIZE_4K;
-  const isAtHand = guestLevel === SIZE_4K && context.shadow.core.trace === undefined &&
-    context.isInTable(addressLo, addressHi) && walker.unchangedDownTo(SIZE_4K);
-  const sptep = isAtHand
-    ? (context.lastTable << 10) + (addressLo >>> 11 & 0x3fe)
-    : findEntry(context, fault, guestLevel, access) | 0; // else V8 keeps it boxed on every way
-  if (sptep === NO_ENTRY) return RETRY;
-  const { shadow, vcpu } = context;
-  const { core } = shadow;
-  if (fault.pfn < 0) return mapDevice(shadow, fault, sptep, access);
-  const level = fault.goalLevel;
-  const result = setFaultLeaf(shadow, vcpu, fault, sptep, level, access);
-  if (result !== SPURIOUS) core.stats.pf_fixed++;
-  if (core.prefetch && level === SIZE_4K) prefetchGuest(context, fault, tableOf(sptep), sptep);
-  return result;
-}
-
-/** There is no memory at `fault.gfn`. */
-function mapDevice(shadow: ShadowState, fault: Fault, sptep: number, access: number): FaultResult {
-  setMmioEntry(shadow, sptep, fault.gfn, access, fault.generation);
-  shadow.core.stats.pf_fixed++;
-  return fault.end(EMULATE, GAINED);
-}
-
-/**
- * Decides on the level, walks down to our entry of it, and makes what is missing on the way.
  * @returns The entry, or `NO_ENTRY` when the guest has changed one of its own meanwhile or the root
  *   is gone; `fault` says which.
  */
-function findEntry(
-  context: ShadowContext,
-  fault: Fault,
-  guestLevel: number,
-  access: number,
-): number {
+export function findEntry(context: ShadowContext, fault: Fault, access: number): number {
+  const { walker } = context;
+  const { addressLo, addressHi } = fault;
+  fault.goalLevel = SIZE_4K;
+  const isAtHand = walker.result.level === SIZE_4K && context.isInTable(addressLo, addressHi) &&
+    context.shadow.core.trace === undefined && walker.unchangedDownTo(SIZE_4K);
+  return isAtHand
+    ? (context.lastTable << 10) + (addressLo >>> 11 & 0x3fe)
+    : makeEntry(context, fault, access) | 0; // else V8 keeps it boxed on every way
+}
+
+/** Decides on the level, walks down to our entry of it, and makes what is missing on the way. */
+function makeEntry(context: ShadowContext, fault: Fault, access: number): number {
   const { walker } = context;
   const { core } = context.shadow;
-  const sptep = walkGuestTables(context, fault, guestLevel);
+  const { level } = walker.result;
+  const sptep = walkGuestTables(context, fault, level);
   if (sptep === NO_ENTRY) return NO_ENTRY;
-  if (!walker.unchangedDownTo(guestLevel)) return changed(fault);
-  if (guestLevel > SIZE_4K) {
+  if (!walker.unchangedDownTo(level)) return changed(fault);
+  if (level > SIZE_4K) {
     fault.maxLevel = largestLevel(context, fault);
     decideLevel(core, fault);
   }
-  if (core.trace !== undefined) traceRequested(core, fault, guestLevel);
-  return guestLevel > SIZE_4K ? walkBlock(context, fault, sptep, guestLevel, access) : sptep;
+  if (core.trace !== undefined) traceRequested(core, fault, level);
+  return level > SIZE_4K ? walkBlock(context, fault, sptep, level, access) : sptep;
 }
 
 /**

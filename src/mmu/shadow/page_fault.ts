@@ -12,13 +12,21 @@ import {
 } from "../reclaim.ts";
 import { WalkFault } from "../walk/mod.ts";
 import type { ShadowContext } from "./context.ts";
-import { clearFlood, fetch as importedFetch } from "./fetch.ts";
+import {
+  clearFlood,
+  findEntry as importedFindEntry,
+  NO_ENTRY as importedNoEntry,
+} from "./fetch.ts";
+import { prefetchGuest } from "./prefetch.ts";
+import { setFaultLeaf as importedSetFaultLeaf } from "./set_leaf.ts";
 import type { ShadowState } from "./state.ts";
 
-// Imported functions are looked up at every call, a module's own are not: this is a hot path.
+// What is imported is looked up at every use, a module's own is not: this is a hot path.
 const faultIn = importedFaultIn;
-const fetch = importedFetch;
+const findEntry = importedFindEntry;
 const isShortOfTables = importedIsShortOfTables;
+const NO_ENTRY = importedNoEntry;
+const setFaultLeaf = importedSetFaultLeaf;
 
 // V8 folds a module's own constants, not those of an imported object: this is a hot path.
 const { CONTINUE, EMULATE, NO_MEMORY, NO_SPACE, RETRY } = FaultResult;
@@ -73,7 +81,9 @@ export function shadowPageFault(context: ShadowContext, fault: Fault): FaultResu
     if (core.hooks !== undefined) core.hooks.beforeMap?.();
     const isGranted = (code & WRITE) === 0 || (cacheAccess & WRITE_RIGHT) !== 0;
     const rights = isGranted ? cacheAccess : withoutWriteProtection(context, fault, cacheAccess);
-    result = fetch(context, fault, rights);
+    const sptep = findEntry(context, fault, rights);
+    result = sptep === NO_ENTRY ? RETRY : setFaultLeaf(context, fault, sptep, rights);
+    if (core.prefetch && sptep !== NO_ENTRY) prefetchGuest(context, fault, sptep);
   }
   if (fault.pfn >= 0) core.host.putPage(fault.pfn);
   return result === EMULATE ? emulated(context, fault) : result;

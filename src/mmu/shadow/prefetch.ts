@@ -3,11 +3,12 @@
 import type { Gfn } from "../../base/u64.ts";
 import type { Fault } from "../fault.ts";
 import { PageKind } from "../host.ts";
+import { Level } from "../level.ts";
 import { LeafHow } from "../make_spte.ts";
 import { Acc } from "../pferr.ts";
 import { roleAccess } from "../root_role.ts";
 import { isPresent } from "../spte.ts";
-import { TABLE_WORDS } from "../table_pool.ts";
+import { TABLE_WORDS, tableOf } from "../table_pool.ts";
 import { gpteTableGfn } from "../walk/mod.ts";
 import type { ShadowContext } from "./context.ts";
 import { setLeaf } from "./set_leaf.ts";
@@ -16,15 +17,19 @@ import { isMappable, leafAccess } from "./sync.ts";
 /** Entries looked at: an aligned window around the fault. */
 const WINDOW = 8;
 
-/** Maps what is absent in the aligned window around `sptep`, up to the first entry that cannot be. */
+/**
+ * Maps what is absent in the aligned window around `sptep`, the entry that has been set for `fault`, up
+ * to the first entry that cannot be. Devices and large pages have no such neighbours.
+ */
 export function prefetchGuest(
   context: ShadowContext,
   fault: Fault,
-  table: number,
   sptep: number,
 ): void {
+  if (fault.pfn < 0 || fault.goalLevel > Level.SIZE_4K) return;
   const { shadow } = context;
   const { pool } = shadow.core;
+  const table = tableOf(sptep);
   const entry = (sptep - table * TABLE_WORDS) >>> 1;
   const first = entry - entry % WINDOW;
   for (let i = first; i < first + WINDOW; i++) {

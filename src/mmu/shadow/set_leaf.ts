@@ -1,7 +1,6 @@
 /** Sets leaves of the shadow engine. */
 
 import type { Gfn, Pfn } from "../../base/u64.ts";
-import type { MmuCore } from "../core.ts";
 import { Cause, type Fault, FaultResult } from "../fault.ts";
 import { Level, offsetInBlock as importedOffsetInBlock } from "../level.ts";
 import { LeafHow } from "../make_spte.ts";
@@ -12,6 +11,7 @@ import { updateSpte } from "../spte_ops.ts";
 import { Tp } from "../trace.ts";
 import { traceSetSpte } from "../trace_points.ts";
 import type { VcpuState } from "../vcpu_state.ts";
+import type { ShadowContext } from "./context.ts";
 import { addToRmap as importedAddToRmap, clearEntry, dropShadowLeaf, unlinkChild } from "./rmap.ts";
 import type { ShadowState } from "./state.ts";
 
@@ -25,17 +25,20 @@ const { ALREADY_ALLOWED, GAINED } = Cause;
 const { CAN_UNSYNC, HOST_WRITABLE, SPECULATIVE, UNGUARDED, WAS_WRITABLE, WRITTEN } = LeafHow;
 const { SIZE_4K } = Level;
 
-/** Sets the leaf of a fault that has a frame: `fault.slot`, `fault.pfn` and what else has been found. */
+/**
+ * Sets the entry of a fault: `fault.slot`, `fault.pfn` and what else has been found.
+ * @param access Rights of the leaf (`Acc`).
+ */
 export function setFaultLeaf(
-  shadow: ShadowState,
-  vcpu: VcpuState,
+  context: ShadowContext,
   fault: Fault,
   sptep: number,
-  level: number,
   access: number,
 ): FaultResult {
-  const { gfn, pfn, code } = fault;
+  const { shadow } = context;
   const { core, maker } = shadow;
+  const { code, gfn, goalLevel: level, pfn } = fault;
+  if (pfn < 0) return mapDevice(shadow, fault, sptep, access);
   const { words } = core.pool;
   const slot = fault.slot!;
   const offset = offsetInBlock(pfn, level);
@@ -45,38 +48,45 @@ export function setFaultLeaf(
   const how = code & WRITTEN | (fault.prefault ? SPECULATIVE : CAN_UNSYNC) |
     (fault.mapWritable ? HOST_WRITABLE : 0) | (shadow.firstInBucket(start) === 0 ? UNGUARDED : 0);
   if ((words[sptep] | words[sptep + 1]) !== 0) {
-    return setAgain(shadow, vcpu, fault, sptep, level, access, start, head, how);
+    return setAgain(context, fault, sptep, access, start, head, how);
   }
+  core.stats.pf_fixed++;
   maker.leaf(slot, start, head, level, access, how);
   putLeaf(shadow, slot, level, start, sptep);
-  if (maker.writeProtected) return afterProtection(core, vcpu, fault);
+  if (maker.writeProtected) return afterProtection(context.vcpu, fault);
   fault.cause = GAINED;
   return FIXED;
 }
 
 /** Sets the leaf where something stands already: perhaps the same. */
 function setAgain(
-  shadow: ShadowState,
-  vcpu: VcpuState,
+  context: ShadowContext,
   fault: Fault,
   sptep: number,
-  level: number,
   access: number,
   start: Gfn,
   head: Pfn,
   how: number,
 ): FaultResult {
-  const { core, maker } = shadow;
+  const { core, maker } = context.shadow;
   const before = core.changes;
-  setLeaf(shadow, fault.slot!, sptep, level, access, start, head, how);
-  if (maker.writeProtected) return afterProtection(core, vcpu, fault);
-  if (core.changes === before) return fault.end(SPURIOUS, ALREADY_ALLOWED);
-  return fault.end(FIXED, GAINED);
+  setLeaf(context.shadow, fault.slot!, sptep, fault.goalLevel, access, start, head, how);
+  const { writeProtected } = maker;
+  if (!writeProtected && core.changes === before) return fault.end(SPURIOUS, ALREADY_ALLOWED);
+  core.stats.pf_fixed++;
+  return writeProtected ? afterProtection(context.vcpu, fault) : fault.end(FIXED, GAINED);
+}
+
+/** There is no memory at `fault.gfn`. */
+function mapDevice(shadow: ShadowState, fault: Fault, sptep: number, access: number): FaultResult {
+  setMmioEntry(shadow, sptep, fault.gfn, access, fault.generation);
+  shadow.core.stats.pf_fixed++;
+  return fault.end(EMULATE, GAINED);
 }
 
 /** A guest table, or a tracked page: the page stays read-only. */
-function afterProtection(core: MmuCore, vcpu: VcpuState, fault: Fault): FaultResult {
-  core.stats.tlb_flush++;
+function afterProtection(vcpu: VcpuState, fault: Fault): FaultResult {
+  vcpu.core.stats.tlb_flush++;
   vcpu.tlb.flush();
   return fault.end(fault.write ? EMULATE : FIXED, GAINED);
 }
