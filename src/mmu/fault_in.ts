@@ -8,6 +8,7 @@ import type { VcpuState } from "./vcpu_state.ts";
 
 // V8 folds a module's own constants, not those of an imported object: this is a hot path.
 const { BAD_ADDRESS, CONTINUE, EMULATE, RETRY } = FaultResult;
+const { SLOT_UPDATE } = Cause;
 const { FRAME, MUST_WAIT, POISONED } = PageKind;
 
 /**
@@ -15,11 +16,11 @@ const { FRAME, MUST_WAIT, POISONED } = PageKind;
  * the caller gives the reference to the frame back.
  */
 export function faultIn(vcpu: VcpuState, fault: Fault, slot: Memslot): FaultResult {
-  const { page } = fault;
-  if (slot.invalid) return fault.end(RETRY, Cause.SLOT_UPDATE);
-  if (slot.readOnly && fault.write) return EMULATE;
+  const { page, write } = fault;
+  if (slot.invalid) return fault.end(RETRY, SLOT_UPDATE);
+  if (slot.readOnly && write) return EMULATE;
   const hostPage = slot.hostPageOf(fault.gfn);
-  vcpu.core.host.getPage(hostPage, fault.write, false, page);
+  vcpu.core.host.getPage(hostPage, write, false, page);
   if (page.kind !== FRAME) {
     const refused = waitForPage(vcpu, fault, hostPage);
     if (refused !== CONTINUE) return refused;

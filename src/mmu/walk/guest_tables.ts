@@ -16,8 +16,8 @@ export interface GuestTables {
   readonly words: Uint32Array;
 
   /**
-   * Index in `words` of the first word of frame `gfn`, or -1 when no RAM is there. All 1024 words
-   * of the frame lie inside `words`.
+   * Index in `words` of the first word of frame `gfn`, a multiple of 1024, or -1 when no RAM is there.
+   * All 1024 words of the frame lie inside `words`.
    */
   wordOf(gfn: Gfn): number;
 

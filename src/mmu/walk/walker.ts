@@ -29,6 +29,8 @@ import type { WalkTrace } from "./trace.ts";
 /** A walk that loses the race for an entry more often than this ends as `WalkFault.CONTENDED`. */
 export const MAX_RESTARTS = 64;
 
+/** 32-bit words in a frame, to which `GuestTables.wordOf` is aligned. */
+const FRAME_WORDS = 1024;
 /** Bits of an address that one level of 8-byte entries translates. */
 const BITS_A_LEVEL = 9;
 
@@ -50,9 +52,6 @@ export class Walker {
   readonly #nested: NestedTranslation | null;
   declare readonly fast: FastWalk;
   #rules: WalkRules = walkRules(NO_PAGING);
-  /** Halves of the address of the last walk. */
-  #addressLo = 0;
-  #addressHi = 0;
   /** By level: frame of the table after the second translation. Full walks only. */
   readonly #tableGfns = new Float64Array(6);
   /** The entries of the last full walk: low halves AND-ed, high halves OR-ed. */
@@ -121,8 +120,6 @@ export class Walker {
    * @returns true when `result` has the frame; false when `result.fault` says why not.
    */
   walk(lo: number, hi: number, access: number): boolean {
-    this.#addressLo = lo | 0;
-    this.#addressHi = hi | 0;
     const fast = this.fast;
     if (
       fast.usable && this.trace === null && fast.walk(lo, hi, access) &&
@@ -385,9 +382,9 @@ export class Walker {
     }
   }
 
-  /** Index in its table of the entry of `level` for the address of the last walk. */
+  /** Index in its table of the entry of `level` that the last walk read. */
   #index(level: number): number {
-    return gpteIndex(this.#rules, this.#addressLo, this.#addressHi, level);
+    return (this.result.positions[level] & FRAME_WORDS - 1) / (this.#rules.entryBytes / 4);
   }
 
   /** Frame of the table of `level` as the entry above it, or the root, names it. */
