@@ -181,6 +181,7 @@ export class Mmu {
   /** Where events go; undefined: nowhere. */
   set trace(trace: MmuTrace | undefined) {
     this.core.trace = trace;
+    this.core.forgetTables();
     for (const { shadow } of this.#vcpus) this.#traceWalks(shadow);
   }
 

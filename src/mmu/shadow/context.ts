@@ -43,7 +43,8 @@ export class ShadowContext implements TableCache {
   /**
    * The last-level table that the last walk of our tables came to, as a CPU's paging-structure caches
    * keep it (SDM 3A §4.10.3), and bits 63:21 of the addresses it is for. Whatever takes a table off
-   * the way to it, or has guest tables above it be walked anew, empties this.
+   * the way to it, or has guest tables above it be walked anew, empties this; so does who begins to
+   * trace.
    */
   lastTable = 0;
   #lastLo = NO_KEY;

@@ -21,29 +21,37 @@ export const NO_ENTRY = 0;
 
 /**
  * Our entry for what the walker has found, of the level that `fault.goalLevel` then says.
+ * @param level Level of the guest's leaf.
  * @param access Rights of the leaf (`Acc`).
  * @returns The entry, or `NO_ENTRY` when the guest has changed one of its own meanwhile or the root
  *   is gone; `fault` says which.
  */
-export function findEntry(context: ShadowContext, fault: Fault, access: number): number {
-  const { walker } = context;
+export function findEntry(
+  context: ShadowContext,
+  fault: Fault,
+  level: number,
+  access: number,
+): number {
   const { addressLo, addressHi } = fault;
   fault.goalLevel = SIZE_4K;
-  const isAtHand = walker.result.level === SIZE_4K && context.isInTable(addressLo, addressHi) &&
-    context.shadow.core.trace === undefined && walker.unchangedDownTo(SIZE_4K);
+  const isAtHand = level === SIZE_4K && context.isInTable(addressLo, addressHi) &&
+    context.walker.unchangedDownTo(SIZE_4K);
   return isAtHand
     ? (context.lastTable << 10) + (addressLo >>> 11 & 0x3fe)
-    : makeEntry(context, fault, access) | 0; // else V8 keeps it boxed on every way
+    : makeEntry(context, fault, level, access) | 0; // else V8 keeps it boxed on every way
 }
 
 /** Decides on the level, walks down to our entry of it, and makes what is missing on the way. */
-function makeEntry(context: ShadowContext, fault: Fault, access: number): number {
-  const { walker } = context;
+function makeEntry(
+  context: ShadowContext,
+  fault: Fault,
+  level: number,
+  access: number,
+): number {
   const { core } = context.shadow;
-  const { level } = walker.result;
   const sptep = walkGuestTables(context, fault, level);
   if (sptep === NO_ENTRY) return NO_ENTRY;
-  if (!walker.unchangedDownTo(level)) return changed(fault);
+  if (!context.walker.unchangedDownTo(level)) return changed(fault);
   if (level > SIZE_4K) {
     fault.maxLevel = largestLevel(context, fault);
     decideLevel(core, fault);
@@ -97,7 +105,8 @@ function walkGuestTables(context: ShadowContext, fault: Fault, guestLevel: numbe
     table = child;
     sptep = table * TABLE_WORDS + entryOffset(lo, hi, level - 1);
   }
-  if (level === SIZE_4K) context.keepTable(table, lo, hi);
+  // What is traced takes the whole way each time.
+  if (level === SIZE_4K && core.trace === undefined) context.keepTable(table, lo, hi);
   return sptep;
 }
 

@@ -53,11 +53,11 @@ export function shadowPageFault(context: ShadowContext, fault: Fault): FaultResu
   const { shadow, vcpu, walker } = context;
   const { slots } = vcpu;
   const { core } = shadow;
-  const { gfn, cacheAccess } = walker.result;
-  const slot = slots.find(gfn);
+  const { gfn, level, cacheAccess } = walker.result;
   fault.gfn = gfn;
-  fault.slot = slot;
   fault.generation = slots.generation;
+  const slot = slots.find(gfn);
+  fault.slot = slot;
   const isPresentWrite = (code & (PRESENT | WRITE)) === (PRESENT | WRITE);
   if (isPresentWrite && slot !== undefined && slot.isTracked(gfn)) {
     clearFlood(context, addressLo, addressHi);
@@ -81,7 +81,7 @@ export function shadowPageFault(context: ShadowContext, fault: Fault): FaultResu
     if (core.hooks !== undefined) core.hooks.beforeMap?.();
     const isGranted = (code & WRITE) === 0 || (cacheAccess & WRITE_RIGHT) !== 0;
     const rights = isGranted ? cacheAccess : withoutWriteProtection(context, fault, cacheAccess);
-    const sptep = findEntry(context, fault, rights);
+    const sptep = findEntry(context, fault, level, rights);
     result = sptep === NO_ENTRY ? RETRY : setFaultLeaf(context, fault, sptep, rights);
     if (core.prefetch && sptep !== NO_ENTRY) prefetchGuest(context, fault, sptep);
   }
