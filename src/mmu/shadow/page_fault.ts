@@ -49,7 +49,7 @@ export function shadowPageFault(context: ShadowContext, fault: Fault): FaultResu
   context.writesOwnTable = false;
   const access = code & ACCESS_MASK | (context.vcpu.smapSuspended ? SMAP_SUSPENDED : 0);
   if (!context.walker.walk(addressLo, addressHi, access)) return refused(context, fault);
-  // A call makes V8 check again what it knew of objects, of each but those that are read after it.
+  // Read after the walk: V8 checks anew each object that it had read before a call.
   const { shadow, vcpu, walker } = context;
   const { slots } = vcpu;
   const { core } = shadow;

@@ -5,8 +5,8 @@ import { Cause, VcpuExit } from "../../../src/mmu/fault.ts";
 import { LoadResult } from "../../../src/mmu/load_result.ts";
 import { Pferr } from "../../../src/mmu/pferr.ts";
 import { MmuTrace } from "../../../src/mmu/trace.ts";
-import { BASE_PFN } from "../../support/host_model.ts";
-import { ShadowRig } from "../../support/shadow_rig.ts";
+import { BASE_PFN, HostModel } from "../../support/host_model.ts";
+import { Flag, ShadowRig } from "../../support/shadow_rig.ts";
 
 const PAGE = 4096;
 const A = 0x40_0000;
@@ -87,4 +87,19 @@ Deno.test("a fault on a device counts as fixed, and once more only when its entr
   assertEquals(rig.stat("pf_fixed"), before + 1);
   assertEquals(rig.access(A + PAGE, "w").how, "mmio");
   assertEquals(rig.stat("pf_fixed"), before + 1);
+});
+
+Deno.test("prefetch leaves the neighbours of a large page and of a device alone", () => {
+  const rig = new ShadowRig({ paging: "4" }, { prefetch: true }, new HostModel(2));
+  const root = rig.space();
+  const flags = Flag.P | Flag.W | Flag.U | Flag.A | Flag.D;
+  for (let i = 0; i < 2; i++) rig.map(root, (4 + i) * 512 * PAGE, (2 + i) * 512, flags, 2);
+  rig.map(root, A / 2, 5000);
+  rig.map(root, A / 2 + PAGE, 101);
+  rig.cr3(root);
+  rig.access(4 * 512 * PAGE, "w");
+  assertEquals(rig.entry(4 * 512 * PAGE).level, 2);
+  assertEquals(rig.entry(5 * 512 * PAGE).present, false);
+  assertEquals(rig.access(A / 2, "r").how, "mmio");
+  assertEquals(rig.entry(A / 2 + PAGE).present, false);
 });
