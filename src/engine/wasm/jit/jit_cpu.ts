@@ -5,6 +5,7 @@ import { Activity } from "../../activity.ts";
 import type { Block, CodePage } from "../block.ts";
 import { CodeSize, type Cpu, Word } from "../cpu.ts";
 import { guestTsc } from "../isa/tsc.ts";
+import { SET_WORDS } from "../tlb.ts";
 import { FlagKind, Jit, MODE_CPL, RANGE, Status, TAIL_SITE } from "./layout.ts";
 import { NAMESPACE, PRIVATE_NAME, RAM_NAME, TABLE_NAME } from "./module_writer.ts";
 import type { Region } from "./region.ts";
@@ -177,6 +178,7 @@ export class JitCpu {
     s[Jit.TLB / 4] = cpu.tlbRead * 4;
     s[Jit.SSE_TRAP / 4] = cpu.sseTrap;
     s[Jit.WHOLE / 4] = cpu.wholeSegments;
+    s[Jit.NMI_MASKED / 4] = cpu.nmiMasked ? 1 : 0;
     cpu.paging.code.setMode(mode);
     s[Jit.FLAG_KIND / 4] = FlagKind.EXPLICIT;
     s[Jit.FLAG_B / 4] = cpu.statusFlags;
@@ -189,6 +191,14 @@ export class JitCpu {
     cpu.retired += spent;
     cpu.budget -= spent;
     cpu.setStatusFlags(this.#exports.statusFlags());
+    this.#takeTlb();
+  }
+
+  /** STAC and CLAC of translated code change which TLB sets are in use. */
+  #takeTlb(): void {
+    const { cpu } = this;
+    cpu.tlbRead = cpu.s[Jit.TLB / 4] / 4;
+    cpu.tlbWrite = cpu.tlbRead + SET_WORDS;
   }
 
   /** Interprets the instruction `Jit.SITE`; returns 1 when translated code may go on. */
@@ -253,6 +263,7 @@ export class JitCpu {
   /** Fills the TLB for an access of |width| bytes, a write when negative; 1: the access is special. */
   #fill(lo: number, hi: number, width: number): number {
     const { cpu } = this;
+    this.#takeTlb();
     const cr2Lo = cpu.s[Word.CR2];
     const cr2Hi = cpu.s[Word.CR2 + 1];
     // As it was fetched: the fill may change what its address means.

@@ -35,6 +35,8 @@ export const Jit = {
   LINK_MODE: TLB_BYTES_END + 72,
   /** Offset of the link that did not lead where translated code goes on now, or 0 (i32). */
   LINK: TLB_BYTES_END + 80,
+  /** Not 0: NMIs are masked until IRET (i32). */
+  NMI_MASKED: TLB_BYTES_END + 84,
 } as const;
 
 /**

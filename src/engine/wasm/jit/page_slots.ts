@@ -50,13 +50,19 @@ export class PageSlots {
 
   /** Code for the beginning of the outermost loop, which ends here: nothing is known there. */
   empty(): Uint8Array {
-    const code = new CodeWriter();
-    for (const slot of this.#used) {
-      code.i32(0);
-      code.i64(0);
-      code.access(Op.I64_STORE, Memory.PRIVATE, SLOTS_AT + slot * SLOT_BYTES);
-    }
+    const code = emptySlots(this.#used);
     this.#used.clear();
-    return code.bytes;
+    return code;
   }
+}
+
+/** Code that empties slots. */
+export function emptySlots(numbers: Iterable<number>): Uint8Array {
+  const code = new CodeWriter();
+  for (const slot of numbers) {
+    code.i32(0);
+    code.i64(0);
+    code.access(Op.I64_STORE, Memory.PRIVATE, SLOTS_AT + slot * SLOT_BYTES);
+  }
+  return code.bytes;
 }

@@ -7,7 +7,7 @@ import { emitBranch, isBranch, isConditional, isReturn, type Ways } from "./emit
 import { emissionOf, widthOf } from "./emit/table.ts";
 import { Memory } from "./code_writer.ts";
 import { FlagLiveness, wantedFlags } from "./flag_liveness.ts";
-import { FETCHED_SITE, Jit, Status, TAIL_BYTES, TAIL_SITE, TAILS_AT } from "./layout.ts";
+import { FETCHED_SITE, Status, TAIL_BYTES, TAIL_SITE, TAILS_AT } from "./layout.ts";
 import { Local } from "./locals.ts";
 import type { FunctionCode } from "./module_writer.ts";
 import { Op } from "./opcodes.ts";
@@ -64,7 +64,6 @@ class RegionWriter implements Ways {
   readonly index: number;
   readonly #e: Emitter;
   readonly #blocks: readonly PlannedBlock[];
-  readonly #siteOf: SiteOf;
   readonly #isSplit: IsSplit | undefined;
   readonly #tailOf: TailOf;
   readonly #structure: Structure;
@@ -89,9 +88,8 @@ class RegionWriter implements Ways {
     firstLink: number,
   ) {
     this.index = index;
-    this.#e = new Emitter(is64, firstLink);
+    this.#e = new Emitter(is64, siteOf, firstLink);
     this.#blocks = blocks;
-    this.#siteOf = siteOf;
     this.#isSplit = isSplit;
     this.#tailOf = tailOf;
     this.#positions = positionsOf(blocks);
@@ -229,7 +227,6 @@ class RegionWriter implements Ways {
       block,
       accesses,
       this.#flags.atEnd(position),
-      this.#siteOf,
       this.#tailOf,
       this,
     );
@@ -319,7 +316,6 @@ function emitBlock(
   block: PlannedBlock,
   accesses: readonly (Access | undefined)[],
   flagsSeen: boolean,
-  siteOf: SiteOf,
   tailOf: TailOf,
   ways: Ways,
 ): void {
@@ -340,7 +336,7 @@ function emitBlock(
     const stepped = steps && i === insns.length - 1;
     if (crosses(insn) && !stepped) checkTail(e, tailOf(insn));
     if (stepped) {
-      exitToStep(e, crosses(insn) ? FETCHED_SITE : siteOf(insn));
+      e.exitToStep(crosses(insn) ? FETCHED_SITE : e.siteOf(insn));
       ended = true;
     } else if (emission === undefined) {
       emitBranch(e, ways);
@@ -348,15 +344,6 @@ function emitBlock(
     } else emission.emit(e, widthOf(insn));
   }
   if (!ended) ways.goTo(next);
-}
-
-/** Has the current instruction interpreted. */
-function exitToStep(e: Emitter, site: number): void {
-  const { code } = e;
-  code.i32(0);
-  code.i32(site);
-  code.access(Op.I32_STORE, Memory.PRIVATE, Jit.SITE);
-  e.exitTo(e.insn.offset, Status.STEP);
 }
 
 /**
@@ -376,7 +363,7 @@ function checkTail(e: Emitter, number: number | undefined): void {
   }
   e.openUnlikely();
   takeBudget(e, -1);
-  exitToStep(e, number === undefined ? FETCHED_SITE : TAIL_SITE - number);
+  e.exitToStep(number === undefined ? FETCHED_SITE : TAIL_SITE - number);
   e.end();
 }
 

@@ -13,6 +13,7 @@ import { Op } from "../opcodes.ts";
 import { pushReturnsTop, pushTag } from "../runtime.ts";
 import { canAddress } from "./emit.ts";
 import { pushCondition } from "./conditions.ts";
+import { checkCanonical } from "./privilege.ts";
 import { pushT0, release, stackWidth, topToT0 } from "./stack.ts";
 
 const { BASE, I0, RIP, T0, T1 } = Local;
@@ -103,16 +104,7 @@ export function emitBranch(e: Emitter, ways: Ways): void {
  * are, `Region.reach` makes sure.
  */
 function checkTarget(e: Emitter): void {
-  if (!e.is64) return;
-  const { code } = e;
-  code.get(T0);
-  code.i64(16);
-  code.op(Op.I64_SHL);
-  code.i64(16);
-  code.op(Op.I64_SHR_S);
-  code.get(T0);
-  code.op(Op.I64_NE);
-  e.bailIf();
+  if (e.is64) checkCanonical(e, T0);
 }
 
 function targetToT0(e: Emitter): void {

@@ -20,6 +20,8 @@ export interface Emission {
   readonly bails?: boolean;
   /** Code goes on behind it, though the interpreter's block ends there for the sake of other forms. */
   readonly endless?: boolean;
+  /** The interpreter has it only at CPL 0; it looks at that itself. */
+  readonly privileged?: boolean;
   /** It can be emitted in this form; by default always. */
   readonly when?: (insn: Insn, is64: boolean) => boolean;
 }

@@ -14,7 +14,7 @@ import { getXmm, locateSource, setXmm } from "./vector.ts";
 
 const { F0, F1, F2, F3 } = Local;
 
-const MXCSR = State.XSAVE + 24;
+export const MXCSR = State.XSAVE + 24;
 /** Everything of MXCSR but the flags, and the precision flag (SDM 1 §10.2.3). */
 const CONTROL = 0xffc0;
 const PE = 0x20;

@@ -155,8 +155,54 @@ function rotationFlags(e: Emitter, width: number, left: boolean): void {
   code.op(Op.I32_OR);
 }
 
-/** SHLD and SHRD of 32 and 64 bits by an immediate: see `isa/double_shift.ts`. */
+/** SHLD and SHRD of 32 and 64 bits: see `isa/double_shift.ts`. */
 function doubleShift(e: Emitter, width: number, left: boolean): void {
+  if (e.insn.src2 === 0) doubleShiftByImmediate(e, width, left);
+  else doubleShiftByCl(e, width, left);
+}
+
+function doubleShiftByCl(e: Emitter, width: number, left: boolean): void {
+  const { code, insn } = e;
+  const bits = width * 8;
+  e.checkDestination(width);
+  e.fetchDestination(width, Extend.ZERO);
+  code.set(T0);
+  e.readRegister(insn.src2, 1, Extend.ANY);
+  code.i64(bits - 1);
+  code.op(Op.I64_AND);
+  code.set(T1);
+  code.get(T0);
+  code.get(T1);
+  code.op(left ? Op.I64_SHL : Op.I64_SHR_U);
+  // In two shifts, so that a count of 0 leaves nothing of the source.
+  e.readRegister(insn.src, width, Extend.ZERO);
+  code.i64(1);
+  code.op(left ? Op.I64_SHR_U : Op.I64_SHL);
+  code.i64(bits - 1);
+  code.get(T1);
+  code.op(Op.I64_SUB);
+  code.op(left ? Op.I64_SHR_U : Op.I64_SHL);
+  code.op(Op.I64_OR);
+  code.set(T2);
+  if (e.flagsWanted) {
+    code.get(T1);
+    code.op(Op.I64_EQZ);
+    code.op(Op.I32_EQZ);
+    e.open(Op.IF);
+    code.get(T2);
+    code.set(FLAG_RESULT);
+    code.get(T0);
+    code.set(FLAG_A);
+    moved(e, width, left ? bits : -1, left ? -1 : 1);
+    code.set(FLAG_B);
+    setFlagKind(e, FlagKind.RIGHT, true, width === 4); // OF: the sign changes
+    e.end();
+    e.known = undefined;
+  }
+  e.writeDestination(width, T2);
+}
+
+function doubleShiftByImmediate(e: Emitter, width: number, left: boolean): void {
   const { code, insn } = e;
   const bits = width * 8;
   const n = maskedCount(insn, width);
@@ -188,8 +234,8 @@ function doubleShift(e: Emitter, width: number, left: boolean): void {
 function isWide(insn: Insn): boolean {
   return insn.opSize > 2 && insn.row?.operands[0] === "Ev";
 }
-function byImmediate(insn: Insn): boolean {
-  return insn.src2 === 0 && insn.opSize > 2;
+function isWideDouble(insn: Insn): boolean {
+  return insn.opSize > 2;
 }
 
 /** An immediate count that is not 0. */
@@ -210,6 +256,6 @@ export const SHIFTS: Emissions = {
   sar: { emit: (e, width) => shift(e, width, SAR), ...SHIFT },
   rol: { emit: (e, width) => rotate(e, width, true), ...ROTATION, when: isWide },
   ror: { emit: (e, width) => rotate(e, width, false), ...ROTATION, when: isWide },
-  shld: { emit: (e, width) => doubleShift(e, width, true), ...SHIFT, when: byImmediate },
-  shrd: { emit: (e, width) => doubleShift(e, width, false), ...SHIFT, when: byImmediate },
+  shld: { emit: (e, width) => doubleShift(e, width, true), ...SHIFT, when: isWideDouble },
+  shrd: { emit: (e, width) => doubleShift(e, width, false), ...SHIFT, when: isWideDouble },
 };

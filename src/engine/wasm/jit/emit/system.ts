@@ -9,11 +9,12 @@ import { Flag, STATUS_FLAGS } from "../../cpu.ts";
 import { TSC_AUX_WORD } from "../../isa/tsc.ts";
 import { Memory } from "../code_writer.ts";
 import { type Emitter, Extend, Imported } from "../emitter.ts";
-import { Jit, MODE_CPL } from "../layout.ts";
+import { Jit } from "../layout.ts";
 import { Local } from "../locals.ts";
 import { Op } from "../opcodes.ts";
 import type { Emissions } from "./emit.ts";
 import { pushCarry, pushFlags, replaceCarry, setExplicitFlags } from "./flags.ts";
+import { pushBits, pushCpl, pushLevel } from "./privilege.ts";
 
 /** Index of AH in the view of bytes. */
 const AH = 1;
@@ -21,7 +22,7 @@ const AH = 1;
 const IOPL_SHIFT = 12;
 
 /** Changes RFLAGS beside the status flags. */
-function changeFlags(e: Emitter, op: Op, bits: number): void {
+export function changeFlags(e: Emitter, op: Op, bits: number): void {
   const { code } = e;
   code.i32(0);
   code.i32(0);
@@ -31,20 +32,9 @@ function changeFlags(e: Emitter, op: Op, bits: number): void {
   code.access(Op.I32_STORE, Memory.PRIVATE, State.RFLAGS);
 }
 
-/** Pushes the two bits from `shift` on of a word. */
-function pushLevel(e: Emitter, at: number, shift: number): void {
-  const { code } = e;
-  code.i32(0);
-  code.access(Op.I32_LOAD, Memory.PRIVATE, at);
-  code.i32(shift);
-  code.op(Op.I32_SHR_U);
-  code.i32(3);
-  code.op(Op.I32_AND);
-}
-
 /** Above the I/O privilege level CLI and STI raise #GP, or do something else (SDM 2A CLI). */
-function checkIoPrivilege(e: Emitter): void {
-  pushLevel(e, Jit.MODE + 4, MODE_CPL);
+export function checkIoPrivilege(e: Emitter): void {
+  pushCpl(e);
   pushLevel(e, State.RFLAGS, IOPL_SHIFT);
   e.code.op(Op.I32_GT_U);
   e.bailIf();
@@ -63,10 +53,7 @@ function cli(e: Emitter): void {
 function sti(e: Emitter): void {
   const { code } = e;
   checkIoPrivilege(e);
-  code.i32(0);
-  code.access(Op.I32_LOAD, Memory.PRIVATE, State.RFLAGS);
-  code.i32(Flag.IF);
-  code.op(Op.I32_AND);
+  pushBits(e, State.RFLAGS, Flag.IF);
   code.op(Op.I32_EQZ);
   e.open(Op.IF);
   code.call(Imported.WAITS);
@@ -90,11 +77,8 @@ function pushBudget(e: Emitter): void {
 /** CR4.TSD leaves RDTSC to CPL 0 (SDM 2B RDTSC). */
 function rdtsc(e: Emitter): void {
   const { code } = e;
-  code.i32(0);
-  code.access(Op.I32_LOAD, Memory.PRIVATE, State.CR4);
-  code.i32(Cr4.TSD);
-  code.op(Op.I32_AND);
-  pushLevel(e, Jit.MODE + 4, MODE_CPL);
+  pushBits(e, State.CR4, Cr4.TSD);
+  pushCpl(e);
   code.op(Op.I32_MUL);
   e.bailIf();
   pushBudget(e);

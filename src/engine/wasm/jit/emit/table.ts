@@ -12,6 +12,7 @@ import { FLOAT_CONVERT } from "./float_convert.ts";
 import { FLOAT_CONVERT_PACKED } from "./float_convert_packed.ts";
 import { FLOAT_PACKED } from "./float_packed.ts";
 import { FLOAT_SCALAR } from "./float_scalar.ts";
+import { FROM_CONTROL, KERNEL } from "./kernel.ts";
 import { LOGIC } from "./logic.ts";
 import { emitExtension, FROM_SEGMENT, MOVE } from "./move.ts";
 import { MULTIPLY } from "./multiply.ts";
@@ -23,6 +24,7 @@ import { SYSTEM } from "./system.ts";
 import { VECTOR_INTEGER } from "./vector_integer.ts";
 import { VECTOR_MOVE } from "./vector_move.ts";
 import { VECTOR_SHUFFLE } from "./vector_shuffle.ts";
+import { WHOLE_FLAGS } from "./whole_flags.ts";
 
 const EXTENSIONS: Emissions = {
   movzx: extension(false),
@@ -40,6 +42,7 @@ const EMISSIONS = new Map<string, Emission>(
     FLOAT_CONVERT_PACKED,
     FLOAT_PACKED,
     FLOAT_SCALAR,
+    KERNEL,
     LOGIC,
     MOVE,
     MULTIPLY,
@@ -51,6 +54,7 @@ const EMISSIONS = new Map<string, Emission>(
     VECTOR_INTEGER,
     VECTOR_MOVE,
     VECTOR_SHUFFLE,
+    WHOLE_FLAGS,
   ].flatMap((family) => Object.entries(family)),
 );
 
@@ -60,6 +64,12 @@ function extension(signed: boolean): Emission {
       emitExtension(e, width, e.insn.row!.operands[1] === "Eb" ? 1 : 2, signed),
   };
 }
+
+/** MOV from special registers, by the second operand. */
+const FROM_SPECIAL: ReadonlyMap<string | undefined, Emission> = new Map([
+  ["Sw", FROM_SEGMENT],
+  ["Cd", FROM_CONTROL],
+]);
 
 /** Mnemonics of which translated code has at least one form, but for branches. */
 export const EMITTED: readonly string[] = [...EMISSIONS.keys()];
@@ -79,14 +89,16 @@ const INTERPRETED = false;
 
 const emissionOfRow = perRow((row): RowEmission | typeof INTERPRETED => {
   const { mnemonic, operands } = row;
-  if (row.cpl0 === true || row.unit === "mmx" || row.unit === "x87") return INTERPRETED;
-  const emission = operands[1] === "Sw" ? FROM_SEGMENT : EMISSIONS.get(mnemonic);
+  if (row.unit === "mmx" || row.unit === "x87") return INTERPRETED;
+  const special = FROM_SPECIAL.get(operands[1]);
+  const emission = special ?? EMISSIONS.get(mnemonic);
   if (emission === undefined) return INTERPRETED;
-  const { emit, sets, reads, replaces, bails, endless, when } = emission;
+  const { emit, sets, reads, replaces, bails, endless, privileged, when } = emission;
+  if (row.cpl0 === true && privileged !== true) return INTERPRETED;
   if (row.ends === true && endless !== true) return INTERPRETED;
-  if (emission !== FROM_SEGMENT && hasSpecial(row)) return INTERPRETED;
+  if (special === undefined && hasSpecial(row)) return INTERPRETED;
   const addressless = mnemonic === "nop";
-  return { emit, sets, reads, replaces, bails, endless, when, addressless };
+  return { emit, sets, reads, replaces, bails, endless, privileged, when, addressless };
 });
 
 /** Whether it is on segment, control or debug registers: another instruction by the same name. */

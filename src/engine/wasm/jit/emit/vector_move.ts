@@ -1,11 +1,13 @@
-/** Moves of XMM registers and their lanes: see `isa/simd/moves.ts` and `lanes.ts`. */
+/** Moves of XMM registers and their lanes: see `isa/simd/moves.ts` and `lanes.ts`. MXCSR's, too. */
 
 import type { Insn } from "../../insn.ts";
+import { MXCSR_MASK } from "../../xsave_area.ts";
 import { Memory } from "../code_writer.ts";
 import { type Emitter, Extend } from "../emitter.ts";
 import { Local } from "../locals.ts";
 import { Op, Simd } from "../opcodes.ts";
 import type { Emissions } from "./emit.ts";
+import { MXCSR } from "./float.ts";
 import * as vector from "./vector.ts";
 
 const { getXmm, locateSource, pushInteger, pushLowSource, pushSource, pushZeros } = vector;
@@ -168,6 +170,30 @@ function wide(insn: Insn): number {
 const ALIGNED = sse((e) => move(e, false));
 const UNALIGNED = sse((e) => move(e, true));
 
+/** Its reserved bits raise #GP(0) (SDM 2A LDMXCSR). What has been known of it is so no more. */
+function ldmxcsr(e: Emitter): void {
+  const { code } = e;
+  e.readDestination(4, Extend.ZERO);
+  code.op(Op.I32_WRAP_I64);
+  code.tee(Local.I0);
+  code.i32(~MXCSR_MASK);
+  code.op(Op.I32_AND);
+  e.bailIf();
+  code.i32(0);
+  code.get(Local.I0);
+  code.access(Op.I32_STORE, Memory.PRIVATE, MXCSR);
+  e.mxcsrChecked = false;
+}
+
+function stmxcsr(e: Emitter): void {
+  const { code } = e;
+  e.checkDestination(4);
+  code.i32(0);
+  code.access(Op.I64_LOAD32_U, Memory.PRIVATE, MXCSR);
+  code.set(Local.T0);
+  e.writeDestination(4, Local.T0);
+}
+
 /** @see Emissions */
 export const VECTOR_MOVE: Emissions = {
   movaps: ALIGNED,
@@ -202,4 +228,6 @@ export const VECTOR_MOVE: Emissions = {
   pinsrb: sse((e) => insert(e, 1)),
   pinsrw: sse((e) => insert(e, 2)),
   pinsrd: sse((e) => insert(e, wide(e.insn))),
+  ldmxcsr: sse(ldmxcsr),
+  stmxcsr: sse(stmxcsr),
 };
