@@ -203,6 +203,30 @@ function pushLimit({ code }: Emitter): void {
   code.op(Op.SELECT);
 }
 
+/** The stack segment stays as it is, or is no segment, as level 0 may have it (SDM 3A §5.4.1.1). */
+function checkStack(e: Emitter): void {
+  const { code } = e;
+  const at = State.SEGMENTS + Seg.SS * 16;
+  pushField(e, FRAME.SS, Op.I64_LOAD16_U);
+  code.op(Op.I64_EQZ);
+  e.open(Op.IF);
+  // It is none already: attributes of 0 say so, and what is derived from them stays.
+  code.i32(0);
+  code.access(Op.I64_LOAD16_U, Memory.PRIVATE, at + SegField.ATTRIBUTES);
+  code.op(Op.I64_EQZ);
+  code.op(Op.I32_EQZ);
+  e.stepIf();
+  for (const half of [SegField.BASE, SegField.LIMIT]) {
+    code.i32(0);
+    code.i64(0);
+    code.access(Op.I64_STORE, Memory.PRIVATE, at + half);
+  }
+  e.else();
+  checkSelector(e, Seg.SS, FRAME.SS);
+  checkDescriptor(e, Seg.SS, STACK);
+  e.end();
+}
+
 /**
  * IRET from level 0 to level 0 by the same segments, their descriptors still the same: what is behind
  * exceptions in a kernel, and what Linux makes the processor fetch anew with after it has patched code.
@@ -230,8 +254,6 @@ function iret(e: Emitter): void {
   code.set(I0);
   checkSelector(e, Seg.CS, FRAME.CS);
   checkDescriptor(e, Seg.CS, CODE);
-  checkSelector(e, Seg.SS, FRAME.SS);
-  checkDescriptor(e, Seg.SS, STACK);
   pushField(e, FRAME.RIP);
   code.set(T0);
   checkCanonical(e, T0);
@@ -249,6 +271,7 @@ function iret(e: Emitter): void {
   code.call(Imported.WAITS);
   e.stepIf();
   e.end();
+  checkStack(e);
   pushField(e, FRAME.RSP);
   e.setReg(Reg.RSP);
   takeFlags(e, PLAIN | Flag.IOPL | Flag.VIF | Flag.VIP);
