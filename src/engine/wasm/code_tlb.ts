@@ -60,8 +60,9 @@ export class CodeTlb {
   /** The vCPU's mode, and how often links of supervisor and of user code were void. */
   #mode = 0;
   readonly #times = [0, 0];
-  /** Words at `TAILS_AT` that are not empty. */
+  /** Words at `TAILS_AT` that are not empty, and which of them are of global pages alone. */
   readonly #tails = new Int32Array(MAX_KNOWN_TAILS);
+  readonly #globalTails = new Uint8Array(MAX_KNOWN_TAILS);
   #tailCount = 0;
   /** How often they have been forgotten: what was fetched before may be something else by now. */
   tailsForgotten = 0;
@@ -143,13 +144,15 @@ export class CodeTlb {
   /**
    * Spares translated code the fetch of instruction `number` of those that go on in the next page, in
    * the page at `hi:lo`: see `TAILS_AT`.
+   * @param global This page and the next one are global ones.
    */
-  addTail(number: number, lo: number, hi: number): void {
+  addTail(number: number, lo: number, hi: number, global: boolean): void {
     if (this.#tailCount === MAX_KNOWN_TAILS) this.forgetTails();
     const s = this.#s;
     const at = (TAILS_AT + number * TAIL_BYTES) / 4;
     s[at] = lo | 1;
     s[at + 1] = hi;
+    this.#globalTails[this.#tailCount] = global ? 1 : 0;
     this.#tails[this.#tailCount++] = at;
   }
 
@@ -159,6 +162,21 @@ export class CodeTlb {
     const s = this.#s;
     for (let i = 0; i < this.#tailCount; i++) s[this.#tails[i]] = 0;
     this.#tailCount = 0;
+  }
+
+  /** The same of those that are not in global pages. */
+  #forgetNonGlobalTails(): void {
+    this.tailsForgotten++;
+    const s = this.#s;
+    let kept = 0;
+    for (let i = 0; i < this.#tailCount; i++) {
+      if (this.#globalTails[i] === 0) s[this.#tails[i]] = 0;
+      else {
+        this.#globalTails[kept] = 1;
+        this.#tails[kept++] = this.#tails[i];
+      }
+    }
+    this.#tailCount = kept;
   }
 
   /** Forgets everything. */
@@ -173,7 +191,7 @@ export class CodeTlb {
     const tags = this.#tags;
     for (let at = 0; at < ENTRIES * 2; at++) if (this.#globals[at] === 0) tags[at * 2] = NO_TAG;
     this.#forgetNonGlobalJumps();
-    this.forgetTails();
+    this.#forgetNonGlobalTails();
   }
 
   /** Forgets one page. */

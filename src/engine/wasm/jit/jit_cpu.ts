@@ -254,7 +254,10 @@ export class JitCpu {
     // Addresses of 32 bits do not come here at their end: the code segment ends there.
     const next = code.find(nextLo, nextLo === 0 ? hi + 1 | 0 : hi, cpu.cpl === 3);
     if (next === undefined) return;
-    if (this.#stepper.isTracked(next)) return code.addTail(number, lo, hi);
+    if (this.#stepper.isTracked(next)) {
+      const isGlobal = code.isGlobal && code.find(lo, hi, cpu.cpl === 3) !== undefined;
+      return code.addTail(number, lo, hi, isGlobal && code.isGlobal);
+    }
     if (tail.isTracked) return;
     tail.isTracked = true; // once: it may be a page of data
     this.#stepper.track(next, tail.block.end - PAGE);

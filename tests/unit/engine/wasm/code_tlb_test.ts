@@ -223,7 +223,7 @@ Deno.test("whatever forgets code forgets what instructions across pages go on wi
     () => rig.tlb.forgetTails(),
   ];
   for (const forget of forgettings) {
-    for (const number of [3, MAX_TAILS - 1]) rig.tlb.addTail(number, 0x1000, HI);
+    for (const number of [3, MAX_TAILS - 1]) rig.tlb.addTail(number, 0x1000, HI, false);
     assertEquals(knownTails(rig), [3, MAX_TAILS - 1]);
     const before = rig.tlb.tailsForgotten;
     forget();
@@ -232,9 +232,22 @@ Deno.test("whatever forgets code forgets what instructions across pages go on wi
   }
 });
 
+Deno.test("a flush of what is not global keeps what is known of instructions across global pages", () => {
+  const rig = new Rig();
+  for (const number of [1, 2, 3, 4]) rig.tlb.addTail(number, 0x1000, HI, number % 2 === 0);
+  rig.tlb.addTail(4, 0x1000, HI, false); // it is not any more
+  rig.tlb.flushNonGlobal();
+  assertEquals(knownTails(rig), [2]);
+  rig.tlb.addTail(5, 0x1000, HI, false);
+  rig.tlb.flushNonGlobal();
+  assertEquals(knownTails(rig), [2], "and the next time");
+  rig.tlb.forgetTails();
+  assertEquals(knownTails(rig), []);
+});
+
 Deno.test("more instructions across pages than are listed: none outlives a flush", () => {
   const rig = new Rig();
-  for (let number = 0; number < MAX_TAILS; number++) rig.tlb.addTail(number, 0x1000, HI);
+  for (let number = 0; number < MAX_TAILS; number++) rig.tlb.addTail(number, 0x1000, HI, false);
   assert(knownTails(rig).includes(MAX_TAILS - 1));
   rig.tlb.flush();
   assertEquals(knownTails(rig), []);

@@ -57,7 +57,8 @@ const CONTEXTS = [
   [[0x11, 0xd8], [0x29, 0xd8]], // adc eax, ebx; sub eax, ebx: its own flags are not wanted
 ] as const;
 
-const ONLY64 = ["movsxd", "cmpxchg16b"];
+const BASES = ["rdfsbase", "rdgsbase", "wrfsbase", "wrgsbase"];
+const ONLY64 = ["movsxd", "cmpxchg16b", "swapgs", "iret", ...BASES];
 
 /** Encodings of a row with all prefixes, registers and addresses that its opcode has. */
 function* encodings(encoding: Encoding, is64: boolean): Generator<number[]> {

@@ -97,6 +97,35 @@ Deno.test("POPF that turns interrupts on casts no shadow", () => {
   assertEquals([count, places], [Math.floor(TURNS / 3), [9]]);
 });
 
+Deno.test("IRET that turns interrupts on lets one in where it returns to", () => {
+  const body = [
+    "fa ; cli",
+    OUT,
+    "8c d0 ; mov eax, ss",
+    "50 ; push rax",
+    "54 ; push rsp",
+    "48 83 04 24 08 ; add qword [rsp], 8",
+    "68 02 02 00 00 ; push 0x202",
+    "6a 08 ; push 8",
+    "68 20 10 00 00 ; push CODE_AT + 32",
+    "48 cf ; iretq",
+    "f4 ; hlt",
+    "90 ; nop",
+  ];
+  for (const every of [1, 3]) {
+    const { count, places } = run(every, ...body);
+    assertEquals([count, places], [Math.floor(TURNS / every), [27]]);
+  }
+});
+
+Deno.test("where no interrupt waits, POPF turns them on in translated code", () => {
+  const body = ["fa ; cli", "68 02 02 00 00 ; push 0x202", "9d ; popf", "90 ; nop"];
+  const { count, stats } = run(1, ...body);
+  assertEquals(count, 0);
+  assert(stats.jit_entries < 20, `${stats.jit_entries} entries`);
+  assert(stats.jit_steps + stats.jit_bails < 20, `${stats.jit_steps}, ${stats.jit_bails}`);
+});
+
 Deno.test("where no interrupt waits, STI and its shadow are translated code", () => {
   const { count, stats } = run(1, "fb ; sti", "90 ; nop", "fa ; cli");
   assertEquals(count, 0);

@@ -1,0 +1,251 @@
+/** POPF and IRET in translated code: the plain cases, and those that are left to the interpreter. */
+
+import { assert, assertEquals } from "@std/assert";
+import { gpa } from "../../../../../src/base/u64.ts";
+import { Cr4 } from "../../../../../src/cpu/modes.ts";
+import { type CpuState, Event, Reg, Seg, State } from "../../../../../src/cpu/state.ts";
+import { ExitCode } from "../../../../../src/engine/engine.ts";
+import { code, CODE_AT, type ProgramOptions, runBoth } from "../../../../support/program_pair.ts";
+
+const CODE_DESCRIPTOR = 0x4008;
+const STACK_DESCRIPTOR = 0x4010;
+/** Vectors. */
+const DB = 1, NP = 11, GP = 13;
+const TF = 8, IF = 9, NT = 14, RF = 16, AC = 18;
+const BITS = 22;
+const TURNS = 200;
+
+function bytes32(value: number): string {
+  return [0, 8, 16, 24].map((shift) => (value >>> shift & 255).toString(16)).join(" ");
+}
+
+/** Pushes a frame that returns behind IRET, and executes that. */
+function iret(flags: number, at = 0, more: readonly string[] = []): string[] {
+  const rest = code(...more, "90").length - 1;
+  return [
+    "8c d0 ; mov eax, ss",
+    "50 ; push rax",
+    "54 ; push rsp",
+    "48 83 04 24 08 ; add qword [rsp], 8",
+    `68 ${bytes32(flags)} ; push flags`,
+    "8c c8 ; mov eax, cs",
+    "50 ; push rax",
+    `68 ${bytes32(CODE_AT + at + 24 + rest)} ; push behind`,
+    ...more,
+    "48 cf ; iretq",
+  ];
+}
+
+/** A loop of so many turns around what `body` makes of its place. */
+function loop(body: (at: number) => readonly string[]): Uint8Array {
+  const inside = code(...body(5));
+  return Uint8Array.from([
+    ...code("b9 c8 00 00 00 ; mov ecx, 200"),
+    ...inside,
+    ...code("ff c9 ; dec ecx", `75 ${(252 - inside.length).toString(16)} ; jnz`, "f4 ; hlt"),
+  ]);
+}
+
+/** Both, and what was left to the interpreter, without the HLT at the end. */
+function run(program: Uint8Array, options: ProgramOptions = {}) {
+  const { interpreted, translated } = runBoth(program, options);
+  const { jit_steps, jit_bails } = translated.stats;
+  return {
+    ...interpreted,
+    vector: interpreted.vector,
+    exit: interpreted.exit,
+    left: jit_steps + jit_bails - 1,
+  };
+}
+
+function withUserSegments(state: CpuState): void {
+  const flat = { base: 0, limit: 0xffff_ffff };
+  state.setSegment(Seg.CS, { ...flat, selector: 0x1b, attributes: 0xa0fb });
+  state.setSegment(Seg.SS, { ...flat, selector: 0x13, attributes: 0xc0f3 });
+}
+
+/** Instructions that set flags, at an offset, and the flags whose change is left to the interpreter. */
+const FORMS = [
+  {
+    name: "POPF",
+    make: (flags: number) => [`68 ${bytes32(flags)} ; push`, "9d ; popf"],
+    odd: [12, 13, AC],
+  },
+  { name: "IRET", make: iret, odd: [RF, AC] },
+];
+
+for (const { name, make, odd } of FORMS) {
+  Deno.test(`${name} takes every flag, or none, as it does interpreted`, () => {
+    for (const flags of [2, 0x8d7]) {
+      const state = (first: CpuState) => first.set(State.RFLAGS, flags);
+      for (let bit = 0; bit < BITS; bit++) {
+        const value = flags ^ 1 << bit;
+        const once = run(code(...make(value, 0), "90 ; nop", "f4 ; hlt"), { state });
+        if (bit === TF) {
+          assertEquals(once.vector, DB);
+          continue;
+        }
+        const isThere = once.state.get(State.RFLAGS) >> BigInt(bit) & 1n;
+        const plain = [0, 2, 4, 6, 7, IF, 10, 11, 12, 13, NT, AC, 21];
+        if (plain.includes(bit)) assertEquals(isThere, BigInt(value >> bit & 1), `bit ${bit}`);
+        if (bit === NT && name === "IRET") continue; // no other one can follow
+        const back = (
+          at: number,
+        ) => [...make(value, at), ...make(flags, at + code(...make(2, 0)).length)];
+        const { left } = run(loop(back), { state });
+        assertEquals(left > TURNS / 2, odd.includes(bit), `${left} for bit ${bit}`);
+      }
+    }
+  });
+}
+
+Deno.test("POPF at CPL 3 changes no IF that its I/O privilege level does not let it change", () => {
+  for (const iopl of [0, 3]) {
+    for (let bit = 0; bit < BITS; bit++) {
+      const flags = 2 | iopl << 12 | 1 << IF;
+      const popped = flags ^ 1 << bit;
+      // Nothing halts: a loop that pushes what has become of it.
+      const program = code(
+        `68 ${bytes32(popped)} ; loop: push`,
+        "9d ; popf",
+        "9c ; pushf",
+        "58 ; pop rax",
+        "eb f6",
+      );
+      const { state, exit } = run(program, {
+        budget: 400,
+        state: (state) => {
+          state.set(State.RFLAGS, flags);
+          withUserSegments(state);
+        },
+      });
+      if (bit === TF) continue; // there is no stack for a handler
+      assertEquals(exit, ExitCode.BUDGET);
+      if (bit === IF) assertEquals(Number(state.gpr(Reg.RAX)) >> IF & 1, iopl === 3 ? 0 : 1);
+    }
+  }
+});
+
+Deno.test("IRET to the instruction behind it is translated code, and so is that which goes elsewhere", () => {
+  const behind = run(loop((at) => iret(2, at)));
+  assert(behind.left < 20, `${behind.left} steps`);
+  // Over a HLT.
+  const over = run(loop((at) => [...iret(2, at + 1), "f4 ; hlt"]));
+  assert(over.left < 20, `${over.left} steps`);
+  assertEquals(over.state.gpr(Reg.RCX), 0n);
+});
+
+Deno.test("IRET goes on in the middle of a block with the count of instructions that it should have", () => {
+  for (let budget = 1000; budget < 1020; budget++) {
+    run(loop((at) => [...iret(2, at + 1), "f4 ; hlt"]), { budget });
+    run(loop((at) => iret(2, at)), { budget });
+  }
+});
+
+Deno.test("IRET without a stack segment stays without one", () => {
+  const program = loop((at) => iret(2, at));
+  const none = { selector: 0, base: 0x1_2345, limit: 0xffff_ffff, attributes: 0 };
+  const { left, state } = run(program, { state: (state) => state.setSegment(Seg.SS, none) });
+  assert(left < 20, `${left} steps`);
+  assertEquals(state.segment(Seg.SS), { selector: 0, base: 0n, limit: 0, attributes: 0 });
+});
+
+Deno.test("IRET to another stack segment loads that, and drops its own for none", () => {
+  const zero = iret(2, 0).with(0, "31 c0 ; xor eax, eax");
+  const { left, state } = run(code(...zero, "f4 ; hlt"));
+  assertEquals(left, 1);
+  assertEquals(state.segment(Seg.SS), { selector: 0, base: 0n, limit: 0, attributes: 0 });
+});
+
+Deno.test("IRET sets the accessed bits of its descriptors", () => {
+  for (const [at, byte] of [[CODE_DESCRIPTOR, 0x9b], [STACK_DESCRIPTOR, 0x93]]) {
+    const clear = `c6 04 25 ${bytes32(at + 5)} ${(byte - 1).toString(16)} ; mov byte [at + 5]`;
+    const { memory, state } = run(loop((place) => [clear, ...iret(2, place + 8)]));
+    assertEquals(memory.readU8(gpa(at + 5)), byte);
+    assertEquals(state.gpr(Reg.RCX), 0n);
+  }
+});
+
+Deno.test("IRET takes over base, limit and attributes that have changed in its descriptors", () => {
+  // A byte of the descriptor becomes CL's at each turn but where that would be another segment.
+  for (const descriptor of [CODE_DESCRIPTOR, STACK_DESCRIPTOR]) {
+    for (const byte of [0, 1, 2, 3, 4, 7]) {
+      const change = `88 0c 25 ${bytes32(descriptor + byte)} ; mov [descriptor + byte], cl`;
+      const { state, memory } = run(loop((at) => [change, ...iret(2, at + 7)]));
+      assertEquals(memory.readU8(gpa(descriptor + byte)), 1);
+      const seg = descriptor === CODE_DESCRIPTOR ? Seg.CS : Seg.SS;
+      const { base, limit } = state.segment(seg);
+      assert(
+        byte < 2
+          ? limit !== 0xffff_ffff
+          : BigInt(base) === 1n << BigInt([0, 8, 16, 0, 0, 24][byte - 2]),
+      );
+    }
+    // Granularity and what is the system's.
+    for (const value of [0xaf, 0x2f, 0xbf, 0x0f, 0x20]) {
+      if (descriptor === CODE_DESCRIPTOR && (value & 0x20) === 0) continue;
+      const change = `c6 04 25 ${bytes32(descriptor + 6)} ${value.toString(16)} ; mov byte`;
+      run(loop((at) => [change, ...iret(2, at + 8)]));
+    }
+  }
+});
+
+Deno.test("IRET raises what descriptors raise that have become wrong", () => {
+  const wrong = [
+    [CODE_DESCRIPTOR, 0x1b, NP],
+    [CODE_DESCRIPTOR, 0xfb, GP],
+    [CODE_DESCRIPTOR, 0x93, GP],
+    [STACK_DESCRIPTOR, 0x91, GP],
+    [STACK_DESCRIPTOR, 0xf3, GP],
+  ];
+  for (const [at, value, vector] of wrong) {
+    // The handler's own segment is a good one.
+    const change = `c6 04 25 ${bytes32(at + 5)} ${value.toString(16)} ; mov byte`;
+    const result = run(code(change, ...iret(2, 8), "f4 ; hlt"), {
+      state: (state) => state.setTable(State.GDTR, 0x4000, 0x27),
+      memory: (memory) => {
+        memory.writeU64(gpa(0x4020), 0x00af_9b00_0000_ffffn);
+        for (let gate = 0; gate < 32; gate++) memory.writeU8(gpa(0x5002 + gate * 16), 0x20);
+      },
+    });
+    assertEquals(result.vector, vector, `0x${value.toString(16)} at 0x${at.toString(16)}`);
+  }
+});
+
+Deno.test("IRET finds no descriptor behind the table's end", () => {
+  const limits = [0xf, 0x16, 0x17].map((limit) =>
+    run(code(...iret(2), "f4 ; hlt"), {
+      state: (state) => state.setTable(State.GDTR, 0x4000, limit),
+    })
+  );
+  assertEquals(limits.map(({ vector }) => vector === GP), [true, true, false]);
+});
+
+Deno.test("IRET unmasks NMIs", () => {
+  const { state, left } = run(code(...iret(2), "f4 ; hlt"), {
+    state: (state) => state.setEvent(Event.NMI, 2),
+  });
+  assertEquals([state.event(Event.NMI), left], [0, 1]);
+});
+
+Deno.test("IRET with NT set, and one to an address that is none, raise #GP", () => {
+  const nested = run(code(...iret(2), "f4 ; hlt"), {
+    state: (state) => state.set(State.RFLAGS, 2 | 1 << NT),
+  });
+  assertEquals(nested.vector, GP);
+  const far = ["48 c1 24 24 20 ; shl qword [rsp], 32", "48 c1 24 24 08 ; shl qword [rsp], 8"];
+  assertEquals(run(code(...iret(2, 0, far), "f4 ; hlt")).vector, GP);
+});
+
+Deno.test("IRET where AC suspends SMAP reads its descriptors without that", () => {
+  const { state } = run(code("0f 01 cb ; stac", ...iret(2, 3), "f4 ; hlt"), {
+    state: (state) => state.set(State.CR4, state.get(State.CR4) | BigInt(Cr4.SMAP)),
+    memory: (memory) => {
+      // All of it is the supervisor's, but for nothing.
+      for (let page = 0; page < 512; page++) {
+        memory.writeU64(gpa(0x10_3000 + page * 8), BigInt(page * 4096 | 0x63));
+      }
+    },
+  });
+  assertEquals(Number(state.get(State.RFLAGS)) >> AC & 1, 0);
+});
