@@ -59,7 +59,7 @@ function runAlone(program: Uint8Array, options: ProgramOptions) {
 
 Deno.test("translated code accesses a user's page between STAC and CLAC", () => {
   const program = code(
-    "b9 c8 00 00 00 ; mov ecx, 200",
+    "b9 88 13 00 00 ; mov ecx, 5000",
     "0f 01 cb ; loop: stac",
     "48 03 07 ; add rax, [rdi]",
     "0f 01 ca ; clac",
@@ -70,8 +70,8 @@ Deno.test("translated code accesses a user's page between STAC and CLAC", () => 
   );
   for (const threshold of [1, 50]) {
     const { memory, state } = runAlone(program, { threshold, state: withSmap, memory: mapForSmap });
-    assertEquals(memory.readU64(gpa(DATA_AT + PAGE)), 600n);
-    assertEquals(state.gpr(Reg.RAX), 600n);
+    assertEquals(memory.readU64(gpa(DATA_AT + PAGE)), 15_000n);
+    assertEquals(state.gpr(Reg.RAX), 15_000n);
   }
 });
 
@@ -92,7 +92,7 @@ Deno.test("behind CLAC a user's page is not to be had, though STAC has let it be
 
 Deno.test("a loop forgets the user's page of its access when CLAC comes", () => {
   const program = code(
-    "b9 c8 00 00 00 ; mov ecx, 200",
+    "b9 88 13 00 00 ; mov ecx, 5000",
     "0f 01 cb ; stac",
     "48 8b 07 ; loop: mov rax, [rdi]",
     "ff c9 ; dec ecx",

@@ -37,10 +37,10 @@ function iret(flags: number, at = 0, more: readonly string[] = []): string[] {
 }
 
 /** A loop of so many turns around what `body` makes of its place. */
-function loop(body: (at: number) => readonly string[]): Uint8Array {
+function loop(body: (at: number) => readonly string[], turns = TURNS): Uint8Array {
   const inside = code(...body(5));
   return Uint8Array.from([
-    ...code("b9 c8 00 00 00 ; mov ecx, 200"),
+    ...code(`b9 ${bytes32(turns)} ; mov ecx, turns`),
     ...inside,
     ...code("ff c9 ; dec ecx", `75 ${(252 - inside.length).toString(16)} ; jnz`, "f4 ; hlt"),
   ]);
@@ -55,6 +55,7 @@ function run(program: Uint8Array, options: ProgramOptions = {}) {
     vector: interpreted.vector,
     exit: interpreted.exit,
     left: jit_steps + jit_bails - 1,
+    stats: translated.stats,
   };
 }
 
@@ -126,13 +127,20 @@ Deno.test("POPF at CPL 3 changes no IF that its I/O privilege level does not let
   }
 });
 
-Deno.test("IRET to the instruction behind it is translated code, and so is that which goes elsewhere", () => {
-  const behind = run(loop((at) => iret(2, at)));
-  assert(behind.left < 20, `${behind.left} steps`);
-  // Over a HLT.
-  const over = run(loop((at) => [...iret(2, at + 1), "f4 ; hlt"]));
-  assert(over.left < 20, `${over.left} steps`);
-  assertEquals(over.state.gpr(Reg.RCX), 0n);
+Deno.test("IRET to the instruction behind it, or elsewhere, is translated code", () => {
+  const behind = (at: number) => iret(2, at);
+  const overHlt = (at: number) => [...iret(2, at + 1), "f4 ; hlt"];
+  for (const body of [behind, overHlt]) {
+    // Each block alone, and then the whole loop as one region.
+    for (const [threshold, turns] of [[1, 200], [50, 10_000]]) {
+      const program = loop(body, turns);
+      const { left, state, stats } = run(program, { threshold });
+      assert(left < 20, `${left} steps`);
+      assertEquals(state.gpr(Reg.RCX), 0n);
+      // There is no need to leave the region for the next instruction.
+      if (threshold > 1 && body === behind) assert(stats.jit_entries < 50, `${stats.jit_entries}`);
+    }
+  }
 });
 
 Deno.test("IRET goes on in the middle of a block with the count of instructions that it should have", () => {
