@@ -93,14 +93,13 @@ Deno.test("behind CLAC a user's page is not to be had, though STAC has let it be
 Deno.test("a loop forgets the user's page of its access when CLAC comes", () => {
   const program = code(
     "b9 88 13 00 00 ; mov ecx, 5000",
+    "83 f9 01 ; loop: cmp ecx, 1",
+    "74 03 ; je +3: the last time",
     "0f 01 cb ; stac",
-    "48 8b 07 ; loop: mov rax, [rdi]",
-    "ff c9 ; dec ecx",
-    "83 f9 01 ; cmp ecx, 1",
-    "75 03 ; jne +3",
+    "48 8b 07 ; mov rax, [rdi]",
     "0f 01 ca ; clac",
-    "85 c9 ; test ecx, ecx",
-    "75 ef ; jnz loop",
+    "ff c9 ; dec ecx",
+    "75 ee ; jnz loop",
     "f4 ; hlt",
   );
   for (const threshold of [1, 20]) {

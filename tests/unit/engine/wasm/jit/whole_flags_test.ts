@@ -5,7 +5,13 @@ import { gpa } from "../../../../../src/base/u64.ts";
 import { Cr4 } from "../../../../../src/cpu/modes.ts";
 import { type CpuState, Event, Reg, Seg, State } from "../../../../../src/cpu/state.ts";
 import { ExitCode } from "../../../../../src/engine/engine.ts";
-import { code, CODE_AT, type ProgramOptions, runBoth } from "../../../../support/program_pair.ts";
+import {
+  code,
+  CODE_AT,
+  mapPage,
+  type ProgramOptions,
+  runBoth,
+} from "../../../../support/program_pair.ts";
 
 const CODE_DESCRIPTOR = 0x4008;
 const STACK_DESCRIPTOR = 0x4010;
@@ -150,9 +156,12 @@ Deno.test("IRET to the instruction behind it, or elsewhere, is translated code",
 });
 
 Deno.test("IRET that leaves a block counts what of it has run", () => {
-  const overNops = (at: number) => [...iret(2, at + 2), "90 ; nop", "90 ; nop"];
-  for (const body of [overNops, (at: number) => iret(2, at)]) {
-    for (let budget = 1000; budget < 1014; budget++) run(loop(body), { budget });
+  // Every other turn it returns behind the instruction that follows it.
+  const odd = ["89 c8 ; mov eax, ecx", "83 e0 01 ; and eax, 1", "48 01 04 24 ; add [rsp], rax"];
+  const program = loop((at) => [...iret(2, at, odd), "90 ; nop", "90 ; nop"], 5000);
+  for (let budget = 70_000; budget < 70_015; budget++) {
+    const { left } = run(program, { budget, threshold: 20 });
+    assert(left < 20, `${left} steps`);
   }
 });
 
@@ -162,6 +171,10 @@ Deno.test("IRET without a stack segment stays without one", () => {
   const { left, state } = run(program, { state: (state) => state.setSegment(Seg.SS, none) });
   assert(left < 20, `${left} steps`);
   assertEquals(state.segment(Seg.SS), { selector: 0, base: 0n, limit: 0, attributes: 0 });
+  const first = run(once((at) => iret(2, at)), {
+    state: (state) => state.setSegment(Seg.SS, none),
+  });
+  assertEquals(first.state.segment(Seg.SS), state.segment(Seg.SS));
 });
 
 Deno.test("IRET to another stack segment loads that, and drops its own for none", () => {
@@ -193,10 +206,9 @@ Deno.test("IRET takes over base, limit and attributes that have changed in its d
           : BigInt(base) === 1n << BigInt([0, 8, 16, 0, 0, 24][byte - 2]),
       );
     }
-    // Granularity and what is the system's.
-    for (const value of [0xaf, 0x2f, 0xbf, 0x0f, 0x20]) {
-      if (descriptor === CODE_DESCRIPTOR && (value & 0x20) === 0) continue;
-      const change = `c6 04 25 ${bytes32(descriptor + 6)} ${value.toString(16)} ; mov byte`;
+    // What the system may use, granularity, and the size of a stack.
+    for (const bits of descriptor === CODE_DESCRIPTOR ? [0x10, 0x80] : [0x10, 0x80, 0x40]) {
+      const change = `80 34 25 ${bytes32(descriptor + 6)} ${bits.toString(16)} ; xor byte, bits`;
       run(loop((at) => [change, ...iret(2, at + 8)]));
     }
   }
@@ -250,14 +262,15 @@ Deno.test("IRET with NT set, and one to an address that is none, raise #GP", () 
 });
 
 Deno.test("IRET where AC suspends SMAP reads its descriptors without that", () => {
-  const { state } = run(once((at) => ["0f 01 cb ; stac", ...iret(2, at + 3)]), {
-    state: (state) => state.set(State.CR4, state.get(State.CR4) | BigInt(Cr4.SMAP)),
-    memory: (memory) => {
-      // All of it is the supervisor's, but for nothing.
-      for (let page = 0; page < 512; page++) {
-        memory.writeU64(gpa(0x10_3000 + page * 8), BigInt(page * 4096 | 0x63));
-      }
-    },
-  });
-  assertEquals(Number(state.get(State.RFLAGS)) >> AC & 1, 0);
+  const exits = [0x63, 0x67].map((flags) =>
+    run(once((at) => ["0f 01 cb ; stac", ...iret(2 | 1 << AC, at + 3)]), {
+      state: (state) => state.set(State.CR4, state.get(State.CR4) | BigInt(Cr4.SMAP)),
+      memory: (memory) => {
+        // All pages are the supervisor's, but perhaps that of the descriptors.
+        for (let page = 0; page < 512; page++) mapPage(memory, page * 4096, page * 4096, 0x63);
+        mapPage(memory, 0x4000, 0x4000, flags);
+      },
+    }).exit
+  );
+  assertEquals(exits, [ExitCode.HALT, ExitCode.SHUTDOWN]);
 });
