@@ -91,20 +91,35 @@ Deno.test("behind CLAC a user's page is not to be had, though STAC has let it be
 });
 
 Deno.test("a loop forgets the user's page of its access when CLAC comes", () => {
+  // Every other turn accesses a supervisor's page without STAC, and the last one the user's.
   const program = code(
     "b9 88 13 00 00 ; mov ecx, 5000",
-    "83 f9 01 ; loop: cmp ecx, 1",
-    "74 03 ; je +3: the last time",
+    "4c 89 c7 ; loop: mov rdi, r8",
+    "f6 c1 01 ; test cl, 1",
+    "74 09 ; jz +9: stac",
+    "83 f9 01 ; cmp ecx, 1",
+    "49 0f 45 f9 ; cmovne rdi, r9",
+    "eb 03 ; jmp +3: mov rax",
     "0f 01 cb ; stac",
     "48 8b 07 ; mov rax, [rdi]",
     "0f 01 ca ; clac",
     "ff c9 ; dec ecx",
-    "75 ee ; jnz loop",
+    "75 e2 ; jnz loop",
     "f4 ; hlt",
   );
   for (const threshold of [1, 20]) {
-    const { interpreted } = runBoth(program, { threshold, state: withSmap, memory: mapForSmap });
+    const { interpreted, translated } = runBoth(program, {
+      threshold,
+      state: (state) => {
+        withSmap(state);
+        state.setGpr(8, DATA_AT);
+        state.setGpr(9, DATA_AT + PAGE);
+      },
+      memory: mapForSmap,
+    });
     assertEquals([interpreted.vector, interpreted.state.gpr(Reg.RCX)], [PF, 1n]);
+    // It is translated code that comes to the access.
+    if (threshold > 1) assertEquals(translated.stats.jit_bails, 1);
   }
 });
 

@@ -209,7 +209,9 @@ Deno.test("IRET takes over base, limit and attributes that have changed in its d
     // What the system may use, granularity, and the size of a stack.
     for (const bits of descriptor === CODE_DESCRIPTOR ? [0x10, 0x80] : [0x10, 0x80, 0x40]) {
       const change = `80 34 25 ${bytes32(descriptor + 6)} ${bits.toString(16)} ; xor byte, bits`;
-      run(loop((at) => [change, ...iret(2, at + 8)]));
+      for (const turns of [TURNS, TURNS + 1]) {
+        run(loop((at) => [change, ...iret(2, at + 8)], turns));
+      }
     }
   }
 });
