@@ -12,12 +12,12 @@ import { Seg, SegField, State } from "../../../cpu/state.ts";
 import { EaKind, IMM, type Insn, NONE } from "../insn.ts";
 import type { Access } from "./accesses.ts";
 import { CodeWriter, Memory } from "./code_writer.ts";
-import { FlagKind, Jit, JUMP_BYTES, LINKS, LINKS_AT, RANGE, SLOTS, Status } from "./layout.ts";
+import { FlagKind, Jit, JUMP_BYTES, LINKS, LINKS_AT, RANGE, Status } from "./layout.ts";
 import type { FunctionCode } from "./module_writer.ts";
 import { Op, Type } from "./opcodes.ts";
 import { GROUPS, Local } from "./locals.ts";
 import { locate } from "./locate.ts";
-import { emptySlots, PageSlots } from "./page_slots.ts";
+import { PageSlots } from "./page_slots.ts";
 import { Registers } from "./registers.ts";
 import { pushTag, Types } from "./runtime.ts";
 
@@ -57,8 +57,6 @@ export interface KnownFlags {
 }
 
 const PAGE_MASK = -4096;
-/** Of all page slots. */
-const SLOT_NUMBERS = Array.from({ length: SLOTS }, (_, number) => number);
 /** From an operation on 64 bits to the one on 32. */
 const TO_I32 = Op.I64_ADD - Op.I32_ADD;
 
@@ -107,10 +105,7 @@ export class Emitter {
   links = 0;
   readonly #firstLink: number;
 
-  /**
-   * @param siteOf Gives an instruction that is to be interpreted a number.
-   * @param firstLink Number of the first link.
-   */
+  /** @param siteOf Numbers instructions that are interpreted. @param firstLink The first link's. */
   constructor(is64: boolean, siteOf: (insn: Insn) => number, firstLink = 0) {
     this.is64 = is64;
     this.siteOf = siteOf;
@@ -153,11 +148,6 @@ export class Emitter {
     Object.assign(this, { counted, done, insn, access, flagsWanted });
     Object.assign(this, { known, sseChecked, mxcsrChecked });
     this.registers.held = held;
-  }
-
-  /** Loops forget which pages their accesses have found: they are to ask the TLB again. */
-  forgetSlots(): void {
-    if (this.registers.isInLoop) this.code.append(emptySlots(SLOT_NUMBERS));
   }
 
   // Registers.
@@ -443,30 +433,6 @@ export class Emitter {
     this.openUnlikely();
     this.bail();
     this.end();
-  }
-
-  /**
-   * The same where that is no exception but what it often is: code that is entered again at once, and
-   * with no look at what has come up.
-   */
-  stepIf(): void {
-    const { code } = this;
-    this.openUnlikely();
-    code.get(Local.BUDGET);
-    code.i32(this.counted - this.done);
-    code.op(Op.I32_ADD);
-    code.set(Local.BUDGET);
-    this.exitToStep(this.siteOf(this.insn));
-    this.end();
-  }
-
-  /** Has the current instruction, which has not been counted, interpreted. */
-  exitToStep(site: number): void {
-    const { code } = this;
-    code.i32(0);
-    code.i32(site);
-    code.access(Op.I32_STORE, Memory.PRIVATE, Jit.SITE);
-    this.exitTo(this.insn.offset, Status.STEP);
   }
 
   bail(): void {

@@ -12,6 +12,7 @@ import { Local } from "./locals.ts";
 import type { FunctionCode } from "./module_writer.ts";
 import { Op } from "./opcodes.ts";
 import { crosses, type PlannedBlock, positionsOf, successorsOf } from "./plan.ts";
+import { exitToStep } from "./steps.ts";
 import { NO_BLOCK, type Structure, structureOf } from "./structure.ts";
 
 /** The depths, in WebAssembly blocks, of what is around all of a region's blocks. */
@@ -336,7 +337,7 @@ function emitBlock(
     const stepped = steps && i === insns.length - 1;
     if (crosses(insn) && !stepped) checkTail(e, tailOf(insn));
     if (stepped) {
-      e.exitToStep(crosses(insn) ? FETCHED_SITE : e.siteOf(insn));
+      exitToStep(e, crosses(insn) ? FETCHED_SITE : e.siteOf(insn));
       ended = true;
     } else if (emission === undefined) {
       emitBranch(e, ways);
@@ -363,7 +364,7 @@ function checkTail(e: Emitter, number: number | undefined): void {
   }
   e.openUnlikely();
   takeBudget(e, -1);
-  e.exitToStep(number === undefined ? FETCHED_SITE : TAIL_SITE - number);
+  exitToStep(e, number === undefined ? FETCHED_SITE : TAIL_SITE - number);
   e.end();
 }
 

@@ -11,9 +11,10 @@ import { msrWord } from "../../isa/msr.ts";
 import { TlbSet } from "../../tlb.ts";
 import { Memory } from "../code_writer.ts";
 import { type Emitter, Extend } from "../emitter.ts";
-import { Jit } from "../layout.ts";
+import { Jit, SLOTS } from "../layout.ts";
 import { Local } from "../locals.ts";
 import { Op } from "../opcodes.ts";
+import { emptySlots } from "../page_slots.ts";
 import type { Emission, Emissions } from "./emit.ts";
 import { checkCanonical, checkEnabled, checkPrivileged, pushBits } from "./privilege.ts";
 import { changeFlags } from "./system.ts";
@@ -24,6 +25,9 @@ const FS_BASE = State.SEGMENTS + Seg.FS * 16 + SegField.BASE;
 const GS_BASE = State.SEGMENTS + Seg.GS * 16 + SegField.BASE;
 const KERNEL_GS_BASE = msrWord(0xc000_0102) * 4;
 const PKRU = Word.PKRU * 4;
+
+/** Of all page slots. */
+const SLOT_NUMBERS = Array.from({ length: SLOTS }, (_, number) => number);
 
 /** By the number in MOV: CR0, CR2, CR3, CR4. CR8 is the APIC's. */
 const CONTROL_REGISTERS = new Map([
@@ -40,7 +44,8 @@ function useTlb(e: Emitter, push: () => void): void {
   push();
   code.tee(TLB);
   code.access(Op.I32_STORE, Memory.PRIVATE, Jit.TLB);
-  e.forgetSlots();
+  // Loops forget which pages their accesses have found.
+  if (e.registers.isInLoop) code.append(emptySlots(SLOT_NUMBERS));
 }
 
 function clac(e: Emitter): void {

@@ -14,6 +14,7 @@ import { Jit } from "../layout.ts";
 import { Local } from "../locals.ts";
 import { locate } from "../locate.ts";
 import { Op } from "../opcodes.ts";
+import { stepIf } from "../steps.ts";
 import type { Emissions } from "./emit.ts";
 import { setExplicitFlags } from "./flags.ts";
 import { checkCanonical, pushBits, pushCpl } from "./privilege.ts";
@@ -127,7 +128,7 @@ function checkSelector(e: Emitter, seg: number, field: number): void {
   code.access(Op.I64_LOAD32_U, Memory.PRIVATE, State.GDTR + 8);
   code.op(Op.I64_GT_U);
   code.op(Op.I32_OR);
-  e.stepIf();
+  stepIf(e);
 }
 
 /**
@@ -175,7 +176,7 @@ function checkDescriptor(e: Emitter, seg: number, { mask, value }: typeof CODE):
   code.op(Op.I32_OR);
   isNot(() => pushLimit(e), Op.I64_LOAD32_U, SegField.LIMIT);
   code.op(Op.I32_OR);
-  e.stepIf();
+  stepIf(e);
 }
 
 /** Pushes the limit in bytes of the descriptor in T1. */
@@ -215,7 +216,7 @@ function checkStack(e: Emitter): void {
   code.access(Op.I64_LOAD16_U, Memory.PRIVATE, at + SegField.ATTRIBUTES);
   code.op(Op.I64_EQZ);
   code.op(Op.I32_EQZ);
-  e.stepIf();
+  stepIf(e);
   for (const half of [SegField.BASE, SegField.LIMIT]) {
     code.i32(0);
     code.i64(0);
@@ -244,7 +245,7 @@ function iret(e: Emitter): void {
   code.i32(TlbSet.SUPERVISOR_READ * 4);
   code.op(Op.I32_NE);
   code.op(Op.I32_OR);
-  e.stepIf();
+  stepIf(e);
   e.getReg(Reg.RSP);
   code.set(ADDRESS);
   locate(e, FRAME.BYTES, false);
@@ -258,7 +259,7 @@ function iret(e: Emitter): void {
   code.set(T0);
   checkCanonical(e, T0);
   pushChanged(e, MODES);
-  e.stepIf();
+  stepIf(e);
   pushBits(e, State.RFLAGS, Flag.IF);
   code.op(Op.I32_EQZ);
   code.get(I0);
@@ -269,7 +270,7 @@ function iret(e: Emitter): void {
   code.op(Op.I32_AND);
   e.open(Op.IF);
   code.call(Imported.WAITS);
-  e.stepIf();
+  stepIf(e);
   e.end();
   checkStack(e);
   pushField(e, FRAME.RSP);
