@@ -155,19 +155,20 @@ function repeat(
     ? 1
     : Math.max(1, Math.min(wanted, cpu.budget - cpu.at - cpu.repeats, MAX_REPETITIONS));
   let done = 0;
+  let ended = false;
   while (done < most) {
     const left = most - done;
     const atOnce = left > 1 && forwards(cpu) ? run(cpu, insn, size, left) : 0;
     if (atOnce === 0) step(cpu, insn, size);
     const count = Math.max(1, atOnce);
     countDown(cpu, insn, count);
-    // The first one is the instruction itself.
-    cpu.repeats += done === 0 ? count - 1 : count;
+    cpu.repeats += count;
     done += count;
-    if (compares && atOnce === 0 && (cpu.zero === 0) !== (insn.rep === Rep.REP)) return;
-    if (cpu.attention !== 0) break;
+    ended = compares && atOnce === 0 && (cpu.zero === 0) !== (insn.rep === Rep.REP);
+    if (ended || cpu.attention !== 0) break;
   }
-  if (done < wanted) stay(cpu, insn);
+  cpu.repeats--; // The instruction itself is one of them, unless the next one has faulted.
+  if (done < wanted && !ended) stay(cpu, insn);
 }
 
 /** RIP is the instruction's own again. */

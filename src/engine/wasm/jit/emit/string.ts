@@ -1,6 +1,6 @@
 /**
- * MOVS, STOS, LODS, CMPS, SCAS: see `isa/string.ts`. With REP only MOVS and STOS, inside of a page;
- * STOS of equal bytes.
+ * MOVS, STOS, LODS, CMPS, SCAS: see `isa/string.ts`. With REP only MOVS and STOS, page by page; STOS of
+ * equal bytes.
  */
 
 import { Reg, Seg, State } from "../../../../cpu/state.ts";
@@ -111,23 +111,33 @@ function scas(e: Emitter, width: number): void {
   advance(e, width, Reg.RDI);
 }
 
-/** All repetitions at once of what `run` does: of T0 elements, T1 bytes, forwards. */
-function repeat(e: Emitter, width: number, run: () => void): void {
+/**
+ * All repetitions of what `run` does with T0 elements, T1 bytes, forwards: as many at once as do not
+ * reach into the next page at one of the pointers. Each counts as an instruction, so that those that
+ * are done stay so when the rest has to be interpreted.
+ */
+function repeat(e: Emitter, width: number, pointers: readonly number[], run: () => void): void {
   const { code } = e;
-  pushPointer(e, Reg.RCX);
-  code.tee(T0);
-  code.op(Op.I64_EQZ);
-  code.op(Op.I32_EQZ);
+  const left = () => {
+    pushPointer(e, Reg.RCX);
+    code.tee(T0);
+    code.op(Op.I64_EQZ);
+    code.op(Op.I32_EQZ);
+  };
+  left();
   e.open(Op.IF);
-  code.get(T0);
-  code.i64(PAGE);
-  code.op(Op.I64_GT_U);
+  code.i32(0);
+  code.access(Op.I32_LOAD, Memory.PRIVATE, State.RFLAGS);
+  code.i32(Flag.DF);
+  code.op(Op.I32_AND);
   e.bailIf();
+  e.open(Op.LOOP);
+  const { depth } = e;
+  for (const reg of pointers) endAtPage(e, reg, width);
   code.get(T0);
-  code.i64(Math.log2(width));
-  code.op(Op.I64_SHL);
-  code.set(T1);
-  // Each repetition counts as an instruction: all must fit into the budget, and what may follow.
+  code.op(Op.I64_EQZ);
+  e.bailIf();
+  // All must fit into the budget, and what may follow.
   code.get(BUDGET);
   code.i32(e.total);
   code.op(Op.I32_SUB);
@@ -135,48 +145,61 @@ function repeat(e: Emitter, width: number, run: () => void): void {
   code.op(Op.I32_WRAP_I64);
   code.op(Op.I32_LT_S);
   e.bailIf();
-  code.i32(0);
-  code.access(Op.I32_LOAD, Memory.PRIVATE, State.RFLAGS);
-  code.i32(Flag.DF);
-  code.op(Op.I32_AND);
-  e.bailIf();
+  code.get(T0);
+  code.i64(Math.log2(width));
+  code.op(Op.I64_SHL);
+  code.set(T1);
   run();
-  code.i64(0);
-  e.setReg(Reg.RCX);
+  for (const reg of pointers) movePointer(e, reg, T1, Op.I64_ADD);
+  movePointer(e, Reg.RCX, T0, Op.I64_SUB);
   code.get(BUDGET);
   code.get(T0);
   code.op(Op.I32_WRAP_I64);
   code.op(Op.I32_SUB);
+  code.set(BUDGET);
+  left();
+  e.branchIfTo(depth);
+  e.end();
+  // The block has counted one of them.
+  code.get(BUDGET);
   code.i32(1);
   code.op(Op.I32_ADD);
   code.set(BUDGET);
   e.end();
 }
 
-/** Pushes the offset in RAM of T1 bytes at a pointer, which must not reach into the next page. */
-function locateRun(e: Emitter, reg: number, write: boolean): void {
+/** T0 = how many of T0 elements at a pointer end before their first one's page does. */
+function endAtPage(e: Emitter, reg: number, width: number): void {
   const { code } = e;
+  code.get(T0);
+  code.i64(PAGE);
   pushPointer(e, reg);
-  code.tee(ADDRESS);
   code.i64(PAGE - 1);
   code.op(Op.I64_AND);
+  code.op(Op.I64_SUB);
+  code.i64(Math.log2(width));
+  code.op(Op.I64_SHR_U);
+  code.tee(T1);
+  code.get(T0);
   code.get(T1);
-  code.op(Op.I64_ADD);
-  code.i64(PAGE);
-  code.op(Op.I64_GT_U);
-  e.bailIf();
+  code.op(Op.I64_LT_U);
+  code.op(Op.SELECT);
+  code.set(T0);
+}
+
+/** Pushes the offset in RAM of what is at a pointer. */
+function locateRun(e: Emitter, reg: number, write: boolean): void {
+  pushPointer(e, reg);
+  e.code.set(ADDRESS);
   locate(e, 1, write);
 }
 
-/** Moves pointers by T1 bytes. */
-function advanceRun(e: Emitter, ...pointers: number[]): void {
-  for (const reg of pointers) {
-    e.getReg(reg);
-    e.code.get(T1);
-    e.code.op(Op.I64_ADD);
-    e.cutAddress(e.insn.addrSize);
-    e.setReg(reg);
-  }
+function movePointer(e: Emitter, reg: number, by: number, op: Op): void {
+  e.getReg(reg);
+  e.code.get(by);
+  e.code.op(op);
+  e.cutAddress(e.insn.addrSize);
+  e.setReg(reg);
 }
 
 function pushBytes(e: Emitter): void {
@@ -186,7 +209,7 @@ function pushBytes(e: Emitter): void {
 
 function repMovs(e: Emitter, width: number): void {
   const { code } = e;
-  repeat(e, width, () => {
+  repeat(e, width, [Reg.RSI, Reg.RDI], () => {
     locateRun(e, Reg.RSI, false);
     code.set(I0);
     locateRun(e, Reg.RDI, true);
@@ -201,13 +224,12 @@ function repMovs(e: Emitter, width: number): void {
     code.get(I0);
     pushBytes(e);
     code.copyRam();
-    advanceRun(e, Reg.RSI, Reg.RDI);
   });
 }
 
 function repStos(e: Emitter, width: number): void {
   const { code } = e;
-  repeat(e, width, () => {
+  repeat(e, width, [Reg.RDI], () => {
     if (width > 1) {
       // All bytes are the same when each is its neighbour.
       e.readRegister(Reg.RAX, width, Extend.SIGN);
@@ -226,7 +248,6 @@ function repStos(e: Emitter, width: number): void {
     code.op(Op.I32_WRAP_I64);
     pushBytes(e);
     code.fillRam();
-    advanceRun(e, Reg.RDI);
   });
 }
 
