@@ -68,9 +68,13 @@ export class Paging {
   #linearBits = 48;
   readonly #first = new Place();
   readonly #second = new Place();
-  /** TLB entries that are filled, by their first word, since the last flush. */
-  readonly #filled = new Int32Array(TLB_WORDS / 4);
+  /**
+   * TLB entries that have been filled since the last flush, by their first word, some twice. The first
+   * `settled` of them have outlived a flush of what is not global: the next one need not look at them.
+   */
+  readonly #filled = new Int32Array(TLB_WORDS / 2);
   #filledCount = 0;
+  #settled = 0;
   /** Devices, ROM and tracked pages that have been accessed since the last flush. */
   readonly #slow = Array.from({ length: SLOW_ENTRIES }, () => new SlowPage());
   #hasSlow = false;
@@ -174,6 +178,7 @@ export class Paging {
     const { s } = this.#cpu;
     for (let i = 0; i < this.#filledCount; i++) s[this.#filled[i]] = NO_TAG;
     this.#filledCount = 0;
+    this.#settled = 0;
     this.#flushSlow();
   }
 
@@ -194,13 +199,14 @@ export class Paging {
   /** Forgets all translations but global ones (SDM 3A §4.10.4.1). */
   flushNonGlobal(): void {
     const { s } = this.#cpu;
-    let kept = 0;
-    for (let i = 0; i < this.#filledCount; i++) {
+    let kept = this.#settled;
+    for (let i = kept; i < this.#filledCount; i++) {
       const at = this.#filled[i];
       if ((s[at + 3] & GLOBAL) !== 0) this.#filled[kept++] = at;
       else s[at] = NO_TAG;
     }
     this.#filledCount = kept;
+    this.#settled = kept;
     this.code.flushNonGlobal();
     this.#flushSlow();
   }
@@ -480,18 +486,29 @@ export class Paging {
     const { s } = this.#cpu;
     const at = entryAt(set, lo);
     const page = lo & ~OFFSET;
-    if (s[at] === NO_TAG) this.#note(at);
+    const flags = this.#global ? GLOBAL : 0;
+    // Among those that are settled, the next flush would miss one that is global no longer.
+    if (s[at] === NO_TAG || flags < s[at + 3]) this.#note(at);
     s[at] = page;
     s[at + 1] = hi;
     // Guest memory ends at 4 GiB: offsets count modulo 2^32.
     s[at + 2] = frameLo(this.#fill.pfn) - page;
-    s[at + 3] = this.#global ? GLOBAL : 0;
+    s[at + 3] = flags;
   }
 
-  /** Remembers an entry for the next flush. One that was emptied alone may stand there twice. */
+  /** Remembers an entry for the next flush. */
   #note(at: number): void {
-    if (this.#filledCount === this.#filled.length) this.flush();
+    if (this.#filledCount === this.#filled.length) this.#noteEachOnce();
     this.#filled[this.#filledCount++] = at;
+  }
+
+  #noteEachOnce(): void {
+    const { s } = this.#cpu;
+    this.#filledCount = 0;
+    this.#settled = 0;
+    for (let at: number = TlbSet.FIRST; at < TlbSet.FIRST + TLB_WORDS; at += 4) {
+      if (s[at] !== NO_TAG) this.#filled[this.#filledCount++] = at;
+    }
   }
 
   /** Offset in guest RAM of the frame's first byte. */

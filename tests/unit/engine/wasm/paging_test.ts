@@ -109,6 +109,49 @@ Deno.test("a frame that the TLB has for reads only keeps its entry when it is tr
   assertEquals(cached(rig, DATA_AT), [true, false]);
 });
 
+/** A vCPU whose low memory is global, and its alias not; what it caches is empty. */
+function rigWithGlobals(): SystemRig {
+  const rig = rigWithAlias();
+  rig.memory.writeU64(gpa(PDPT_AT), 0x187n);
+  rig.setGpr(Reg.RAX, rig.get(Word.CR4) | BigInt(Cr4.PGE));
+  assertEquals(rig.run("0f 22 e0"), NONE); // mov cr4, rax
+  return rig;
+}
+
+function reloadCr3(rig: SystemRig): void {
+  assert(rig.cpu.paging.loadCr3(rig.cpu.s[Word.CR3], rig.cpu.s[Word.CR3 + 1]));
+}
+
+Deno.test("an entry of the TLB that has been global for long leaves with CR3 once it is not", () => {
+  const rig = rigWithGlobals();
+  access(rig, WRITE, DATA_AT);
+  reloadCr3(rig);
+  reloadCr3(rig);
+  assertEquals(cached(rig, DATA_AT), [true, true]);
+  access(rig, WRITE, ALIAS + DATA_AT);
+  assertEquals(cached(rig, ALIAS + DATA_AT), [true, true]);
+  assertEquals(cached(rig, DATA_AT), [false, false], "it had the same entry");
+  reloadCr3(rig);
+  assertEquals(cached(rig, ALIAS + DATA_AT), [false, false]);
+});
+
+Deno.test("pages that take an entry of the TLB from each other, again and again, cost no others theirs", () => {
+  const rig = rigWithGlobals();
+  const { paging } = rig.cpu;
+  access(rig, WRITE, DATA_AT + 0x1000);
+  for (let i = 0; i < 20_000; i++) {
+    assert(paging.fill(DATA_AT, 0, 1, false));
+    assert(paging.fill(ALIAS + DATA_AT, 0, 1, false));
+  }
+  assertEquals(cached(rig, DATA_AT + 0x1000), [true, true]);
+  access(rig, READ, ALIAS + DATA_AT);
+  reloadCr3(rig);
+  assertEquals(cached(rig, ALIAS + DATA_AT), [false, false]);
+  assertEquals(cached(rig, DATA_AT + 0x1000), [true, true]);
+  paging.flush();
+  assertEquals(cached(rig, DATA_AT + 0x1000), [false, false]);
+});
+
 /** Writes a routine to a page that it writes to first, calls it, and changes it in between. */
 const MODIFYING = code(
   "b9 c8 00 00 00 ; mov ecx, 200",
