@@ -90,6 +90,8 @@ export class CodePage {
 
   /** The block that starts at `offset`. */
   at(offset: number): Block | undefined {
+    // Looking beyond an array's end would slow V8 down for good.
+    if (offset >>> 0 >= PAGE) return undefined;
     const index = this.#index[offset];
     return index === 0 ? undefined : this.#blocks[index - 1];
   }
