@@ -47,25 +47,9 @@ const Rare = {
 
 /** A decoded instruction. */
 export class Insn {
+  // What the interpreter asks for most stands first: it is about the processor's caches.
   /** What the interpreter calls. */
   exec: Handler = unset;
-  /** What `exec` calls in turn, when it first has to check something (FPU and SSE state). */
-  inner: Handler = unset;
-  row: Row | undefined = undefined;
-  /** Offset of its first byte in the 4 KiB page, 0 to 4095. */
-  offset = 0;
-  /** Offset behind its last byte: beyond 4096 when it crosses into the next page. */
-  next = 0;
-  /** Operand size in bytes: 2, 4 or 8 (1 for byte forms). */
-  opSize = 4;
-
-  /** ModRM.reg with REX.R, 0 to 15; the opcode's digit for groups. */
-  reg = 0;
-  /** ModRM.rm with REX.B, 0 to 15, when it is a register; the register in the opcode likewise. */
-  rm = 0;
-  /** The r/m operand is in memory. */
-  isMem = false;
-
   /**
    * First operand: index of the register in the view of the operand's size (bytes `u8`, 16 bits
    * `u16`, 32 bits `s`; 64-bit, XMM and MMX registers by their lowest word in `s`), or `MEM`.
@@ -73,22 +57,37 @@ export class Insn {
   dst = 0;
   /** Second operand likewise, or `IMM`. */
   src = 0;
-  /** Third operand when it is a register (VEX forms); else unused. */
-  src2 = 0;
   /** Immediate, sign-extended to 64 bits. A relative branch's displacement. */
   immLo = 0;
   immHi = 0;
-
   ea: EaKind = EaKind.BASE_DISP;
   /** Word index in `s` of the base register, or NONE; and so with `index`. */
   base = NONE;
+  disp = 0;
+  dispHi = 0;
   index = NONE;
   /** log2 of the factor of `index`. */
   scale = 0;
-  disp = 0;
-  dispHi = 0;
+  /** Offset behind its last byte: beyond 4096 when it crosses into the next page. */
+  next = 0;
+  /** What `exec` calls in turn, when it first has to check something (FPU and SSE state). */
+  inner: Handler = unset;
   /** Segment of the memory operand (`Seg`), overrides applied. */
   seg = 3;
+  /** Third operand when it is a register (VEX forms); else unused. */
+  src2 = 0;
+
+  row: Row | undefined = undefined;
+  /** Offset of its first byte in the 4 KiB page, 0 to 4095. */
+  offset = 0;
+  /** Operand size in bytes: 2, 4 or 8 (1 for byte forms). */
+  opSize = 4;
+  /** ModRM.reg with REX.R, 0 to 15; the opcode's digit for groups. */
+  reg = 0;
+  /** ModRM.rm with REX.B, 0 to 15, when it is a register; the register in the opcode likewise. */
+  rm = 0;
+  /** The r/m operand is in memory. */
+  isMem = false;
 
   // There are hundreds of thousands of these, and a field takes 8 bytes: what is small and not asked
   // for all the time shares two of them.
