@@ -27,6 +27,8 @@ const STALE = -1;
 /** A run of instructions that is entered at its first only and left behind its last only. */
 export class Block {
   readonly insns: readonly Insn[];
+  /** The first of them: at hand while the processor still looks for the array. */
+  readonly first: Insn;
   /** Offsets in the page of its first byte and of what follows its last. */
   readonly start: number;
   readonly end: number;
@@ -45,6 +47,7 @@ export class Block {
 
   constructor(insns: readonly Insn[], page?: CodePage, tail?: Uint8Array) {
     this.insns = insns;
+    this.first = insns[0];
     this.page = page;
     this.tail = tail;
     this.start = insns[0].offset;
@@ -207,7 +210,9 @@ export class CodeCache {
       if (insn.ends) break;
       at = insn.next;
     }
-    return insns.length === 0 ? undefined : this.#keep(code, new Block(insns, code));
+    if (insns.length === 0) return undefined;
+    // A copy has no room for more.
+    return this.#keep(code, new Block(insns.slice(), code));
   }
 
   /** Keeps the block of an instruction that crosses into the next page, instead of an older one. */

@@ -157,16 +157,16 @@ export class Interpreter {
   #execute(cpu: Cpu, block: Block, count: number): void {
     const { insns } = block;
     const last = count - 1;
+    let insn = block.first;
     for (let i = 0; i < last; i++) {
-      const insn = insns[i];
       cpu.at = i;
       insn.exec(cpu, insn);
       if (cpu.attention !== 0) {
         setRip(cpu, insn.next);
         return retire(cpu, i + 1);
       }
+      insn = insns[i + 1];
     }
-    const insn = insns[last];
     cpu.at = last;
     setRip(cpu, insn.next);
     insn.exec(cpu, insn);
