@@ -6,7 +6,6 @@
 import { Reg, Seg, State } from "../../../../cpu/state.ts";
 import { Flag } from "../../cpu.ts";
 import { type Insn, Rep } from "../../insn.ts";
-import { Memory } from "../code_writer.ts";
 import { type Emitter, Extend } from "../emitter.ts";
 import { FlagKind } from "../layout.ts";
 import { Local } from "../locals.ts";
@@ -14,6 +13,7 @@ import { locate } from "../locate.ts";
 import { Op } from "../opcodes.ts";
 import type { Emission, Emissions } from "./emit.ts";
 import { setFlagKind } from "./flags.ts";
+import { pushBits } from "./privilege.ts";
 
 const { ADDRESS, BUDGET, FLAG_A, FLAG_B, FLAG_RESULT, I0, RAM, T0, T1 } = Local;
 const PAGE = 4096;
@@ -41,10 +41,7 @@ function storeElement(e: Emitter, width: number): void {
 function advance(e: Emitter, width: number, ...pointers: number[]): void {
   const { code } = e;
   code.i64(width);
-  code.i32(0);
-  code.access(Op.I32_LOAD, Memory.PRIVATE, State.RFLAGS);
-  code.i32(Flag.DF);
-  code.op(Op.I32_AND);
+  pushBits(e, State.RFLAGS, Flag.DF);
   code.i32(9 - Math.log2(width));
   code.op(Op.I32_SHR_U);
   code.op(Op.I64_EXTEND_I32_U);
@@ -126,10 +123,7 @@ function repeat(e: Emitter, width: number, pointers: readonly number[], run: () 
   };
   left();
   e.open(Op.IF);
-  code.i32(0);
-  code.access(Op.I32_LOAD, Memory.PRIVATE, State.RFLAGS);
-  code.i32(Flag.DF);
-  code.op(Op.I32_AND);
+  pushBits(e, State.RFLAGS, Flag.DF);
   e.bailIf();
   e.open(Op.LOOP);
   const { depth } = e;
